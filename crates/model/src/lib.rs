@@ -1,0 +1,19 @@
+//! The words that every other crate speaks: names, digests, references, permissions, ids and the clock.
+//!
+//! Everything here is a plain value. Types are *parsed, not checked*: whoever holds a
+//! [`RepositoryName`] knows that it is well formed, so no later layer checks it again.
+//! There is no I/O in this crate and it knows no other crate of the workspace.
+
+mod access;
+mod digest;
+mod id;
+mod name;
+mod reference;
+mod time;
+
+pub use access::{Access, Action, ParseScopeError, ResourceKind, Scope};
+pub use digest::{Algorithm, Digest, Hasher, ParseDigestError};
+pub use id::{BlobId, ManifestId, RegistryId, RegistryUid, RepositoryId, UploadId};
+pub use name::{ParseNameError, RegistryName, RepositoryName, Tag};
+pub use reference::Reference;
+pub use time::{Clock, FakeClock, SystemClock, Timestamp};
