@@ -1,1 +1,39 @@
+//! Every table and every line of SQL, for SQLite and for PostgreSQL.
+//!
+//! ```text
+//! caller ── read(closure) ──► a pooled connection                       (many at once)
+//!        └─ write(closure) ─► SQLite:     one writer; closures that wait share a commit
+//!                             PostgreSQL: a transaction each; the server groups their commits
+//! ```
+//!
+//! The SQL is one text for both engines (`$1` placeholders, `ON CONFLICT`, `RETURNING`); a module per table holds
+//! functions that take a [`Connection`] and know nothing of transactions, so that a use case can put as many of them
+//! as it needs into one [`Database::write`]. Where the engines differ, the two statements stand side by side.
+//!
+//! What this crate does not do: it has no rules. Whether a tag may be moved is decided by whoever calls.
 
+mod connection;
+mod database;
+mod error;
+mod postgres;
+mod sqlite;
+
+pub mod blobs;
+pub mod changes;
+pub mod collection;
+pub mod manifests;
+pub mod registries;
+pub mod repositories;
+pub mod settings;
+pub mod signing_keys;
+pub mod tags;
+pub mod uploads;
+
+pub use connection::Connection;
+pub use database::{CommitStatistics, Database, DatabaseUrl};
+pub use error::Error;
+pub use registries::{NewRegistry, RegistryRow};
+pub use signing_keys::SigningKeyRow;
+
+/// A boxed future that borrows the connection it runs on: what [`Database::read`] and [`Database::write`] take.
+pub type Work<'c, T, E> = std::pin::Pin<Box<dyn Future<Output = Result<T, E>> + Send + 'c>>;

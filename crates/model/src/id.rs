@@ -17,6 +17,12 @@ macro_rules! row_id {
                 self.0.fmt(f)
             }
         }
+
+        impl From<i64> for $name {
+            fn from(row: i64) -> Self {
+                Self(row)
+            }
+        }
     };
 }
 

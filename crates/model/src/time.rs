@@ -33,6 +33,12 @@ impl Timestamp {
     }
 }
 
+impl From<i64> for Timestamp {
+    fn from(microseconds: i64) -> Self {
+        Self(microseconds)
+    }
+}
+
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let instant = DateTime::<Utc>::from_timestamp_micros(self.0).unwrap_or_default();

@@ -1,0 +1,68 @@
+//! PostgreSQL: a pool of connections, a transaction for each write.
+//!
+//! The server groups commits itself (`commit_delay` is not needed: backends that wait for the log are woken together).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+
+use crate::{CommitStatistics, Connection, Error, Work};
+
+#[derive(Clone, Debug)]
+pub(crate) struct Postgres {
+    pool: PgPool,
+    statistics: Arc<CommitStatistics>,
+}
+
+impl Postgres {
+    pub(crate) async fn open(url: &str, statistics: Arc<CommitStatistics>) -> Result<Self, Error> {
+        let options: PgConnectOptions = url.parse()?;
+        let pool = PgPoolOptions::new()
+            .max_connections(CONNECTIONS)
+            .acquire_timeout(Duration::from_secs(30))
+            .connect_with(options.application_name("wharf"))
+            .await?;
+        sqlx::migrate!("migrations/postgres").run(&pool).await?;
+        Ok(Self { pool, statistics })
+    }
+
+    pub(crate) async fn connection(&self) -> Result<Connection, Error> {
+        Ok(Connection::Postgres(self.pool.acquire().await?))
+    }
+
+    pub(crate) async fn write<T, E>(
+        &self,
+        work: impl for<'c> FnOnce(&'c mut Connection) -> Work<'c, T, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+    {
+        let this = self.clone();
+        // A task of its own: a caller who stops waiting must not leave a half-done transaction on the connection.
+        let task = tokio::spawn(async move {
+            let mut connection = this.connection().await?;
+            connection.command("BEGIN").await?;
+            match work(&mut connection).await {
+                Ok(value) => {
+                    connection.command("COMMIT").await?;
+                    this.statistics.count(1);
+                    Ok(value)
+                }
+                Err(error) => {
+                    connection.command("ROLLBACK").await?;
+                    Err(error)
+                }
+            }
+        });
+        task.await.unwrap_or_else(|_| Err(Error::Closed.into()))
+    }
+
+    pub(crate) async fn close(&self) {
+        self.pool.close().await;
+    }
+}
+
+/// Connections that one node opens at most.
+const CONNECTIONS: u32 = 16;
