@@ -1,1 +1,174 @@
-//! x
+//! The change log: what was done, in order, per registry. Whoever must hear of changes reads it with a cursor of its own.
+
+use wharf_model::{Digest, RegistryId, RepositoryName, Tag, Timestamp};
+
+use crate::connection::on_engine;
+use crate::{Connection, Error};
+
+/// What was done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A manifest was pushed, by tag or by digest.
+    ManifestPush,
+    /// A tag was set on a manifest.
+    TagPut,
+    /// A tag was removed; its manifest stayed.
+    TagDelete,
+    /// A manifest was removed, with its tags.
+    ManifestDelete,
+    /// A blob left a repository, by a caller's wish or by the collector.
+    BlobDelete,
+    /// A registry was created.
+    RegistryCreate,
+    /// A registry's settings or credentials changed.
+    RegistryUpdate,
+}
+
+impl Kind {
+    const EVERY: [Self; 7] = [
+        Self::ManifestPush,
+        Self::TagPut,
+        Self::TagDelete,
+        Self::ManifestDelete,
+        Self::BlobDelete,
+        Self::RegistryCreate,
+        Self::RegistryUpdate,
+    ];
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::ManifestPush => "manifest.push",
+            Self::TagPut => "tag.put",
+            Self::TagDelete => "tag.delete",
+            Self::ManifestDelete => "manifest.delete",
+            Self::BlobDelete => "blob.delete",
+            Self::RegistryCreate => "registry.create",
+            Self::RegistryUpdate => "registry.update",
+        }
+    }
+}
+
+/// A change to be logged.
+#[derive(Clone, Copy, Debug)]
+pub struct NewChange<'a> {
+    /// What was done.
+    pub kind: Kind,
+    /// Who did it: a caller's name, or `system`.
+    pub actor: &'a str,
+    /// The repository it was done to.
+    pub repository: Option<&'a RepositoryName>,
+    /// The tag it was done to.
+    pub tag: Option<&'a Tag>,
+    /// The digest it was done to.
+    pub digest: Option<&'a Digest>,
+    /// When.
+    pub changed_at: Timestamp,
+}
+
+/// A change as logged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChangeRow {
+    /// Its position among the changes of all registries of this database.
+    pub id: i64,
+    /// The registry that changed.
+    pub registry: RegistryId,
+    /// Its position among the registry's changes: 1, 2, 3 … without a gap.
+    pub sequence: i64,
+    /// What was done.
+    pub kind: Kind,
+    /// Who did it.
+    pub actor: String,
+    /// The repository it was done to.
+    pub repository: Option<String>,
+    /// The tag it was done to.
+    pub tag: Option<String>,
+    /// The digest it was done to.
+    pub digest: Option<String>,
+    /// When.
+    pub changed_at: Timestamp,
+}
+
+/// Logs changes of one registry, in the order given. Do this last in a transaction: it takes the registry's lock.
+///
+/// # Errors
+/// When the database fails.
+pub async fn append(c: &mut Connection, registry: RegistryId, changes: &[NewChange<'_>]) -> Result<(), Error> {
+    if changes.is_empty() {
+        return Ok(());
+    }
+    const TAKE: &str = "UPDATE registries SET last_change = last_change + $2 WHERE id = $1 RETURNING last_change";
+    let count = changes.len() as i64;
+    let last: i64 = on_engine!(&mut *c, c => sqlx::query_scalar(TAKE).bind(registry.0).bind(count).fetch_one(c).await?);
+    const INSERT: &str = "INSERT INTO changes (registry_id, sequence, changed_at, kind, actor, repository, tag, digest)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
+    for (sequence, change) in (last - count + 1..).zip(changes) {
+        on_engine!(&mut *c, c => {
+            sqlx::query(INSERT)
+                .bind(registry.0)
+                .bind(sequence)
+                .bind(change.changed_at.0)
+                .bind(change.kind.as_str())
+                .bind(change.actor)
+                .bind(change.repository.map(RepositoryName::as_str))
+                .bind(change.tag.map(Tag::as_str))
+                .bind(change.digest.map(Digest::as_str))
+                .execute(c)
+                .await?;
+        });
+    }
+    Ok(())
+}
+
+/// The newest position in the log of all registries, 0 when it is empty.
+///
+/// # Errors
+/// When the database fails.
+pub async fn last_id(c: &mut Connection) -> Result<i64, Error> {
+    const SQL: &str = "SELECT COALESCE(MAX(id), 0) FROM changes";
+    Ok(on_engine!(c, c => sqlx::query_scalar(SQL).fetch_one(c).await?))
+}
+
+/// The changes after a position in the log of all registries.
+///
+/// On SQLite, which has one writer, ids are given in the order of commits, so that a reader misses nothing.
+///
+/// # Errors
+/// When the database fails.
+pub async fn list_after(c: &mut Connection, id: i64, limit: i64) -> Result<Vec<ChangeRow>, Error> {
+    const SQL: &str = "SELECT id, registry_id, sequence, changed_at, kind, actor, repository, tag, digest FROM changes
+         WHERE id > $1 ORDER BY id LIMIT $2";
+    let rows: Vec<Columns> = on_engine!(c, c => sqlx::query_as(SQL).bind(id).bind(limit).fetch_all(c).await?);
+    rows.into_iter().map(TryInto::try_into).collect()
+}
+
+#[derive(sqlx::FromRow)]
+struct Columns {
+    id: i64,
+    registry_id: i64,
+    sequence: i64,
+    changed_at: i64,
+    kind: String,
+    actor: String,
+    repository: Option<String>,
+    tag: Option<String>,
+    digest: Option<String>,
+}
+
+impl TryFrom<Columns> for ChangeRow {
+    type Error = Error;
+
+    fn try_from(row: Columns) -> Result<Self, Error> {
+        let kind = Kind::EVERY.into_iter().find(|kind| kind.as_str() == row.kind);
+        Ok(Self {
+            id: row.id,
+            registry: RegistryId(row.registry_id),
+            sequence: row.sequence,
+            kind: kind.ok_or_else(|| Error::Malformed { what: "kind of change", value: row.kind })?,
+            actor: row.actor,
+            repository: row.repository,
+            tag: row.tag,
+            digest: row.digest,
+            changed_at: Timestamp(row.changed_at),
+        })
+    }
+}

@@ -78,7 +78,10 @@ impl Database {
     ///
     /// # Errors
     /// What `work` fails with, or that no connection could be had.
-    pub async fn read<T, E>(&self, work: impl for<'c> FnOnce(&'c mut Connection) -> Work<'c, T, E> + Send) -> Result<T, E>
+    pub async fn read<T, E>(
+        &self,
+        work: impl for<'c> FnOnce(&'c mut Connection) -> Work<'c, T, E> + Send,
+    ) -> Result<T, E>
     where
         E: From<Error>,
     {

@@ -1,1 +1,285 @@
-//! x
+//! Manifests with their bytes, and what they refer to.
+
+use sqlx::AssertSqlSafe;
+use wharf_model::{BlobId, Digest, ManifestId, Reference, RegistryId, RepositoryId, RepositoryName, Tag, Timestamp};
+
+use crate::connection::{VALUES_PER_STATEMENT, on_engine, placeholder_list, placeholders};
+use crate::error::parse;
+use crate::{Connection, Error};
+
+/// A manifest as it is served.
+#[derive(Clone, Debug)]
+pub struct ManifestRow {
+    /// Its row.
+    pub id: ManifestId,
+    /// Its digest.
+    pub digest: Digest,
+    /// Its media type.
+    pub media_type: String,
+    /// Its bytes, exactly as pushed.
+    pub bytes: Vec<u8>,
+}
+
+/// A manifest to be added.
+#[derive(Clone, Debug)]
+pub struct NewManifest<'a> {
+    /// Its digest.
+    pub digest: &'a Digest,
+    /// Its media type.
+    pub media_type: &'a str,
+    /// Its artifact type, as distribution-spec derives it for referrers.
+    pub artifact_type: Option<&'a str>,
+    /// The media type of its config.
+    pub config_media_type: Option<&'a str>,
+    /// The digest of the manifest that it refers to as its subject.
+    pub subject: Option<&'a Digest>,
+    /// Its annotations, a JSON object.
+    pub annotations: Option<&'a str>,
+    /// The sum of the sizes of config and layers.
+    pub image_size_bytes: u64,
+    /// Its bytes.
+    pub bytes: &'a [u8],
+}
+
+/// A manifest as the list of referrers shows it.
+#[derive(Clone, Debug, sqlx::FromRow)]
+pub struct ReferrerRow {
+    /// Its digest.
+    pub digest: String,
+    /// Its media type.
+    pub media_type: String,
+    /// Its artifact type.
+    pub artifact_type: Option<String>,
+    /// Its size.
+    pub size_bytes: i64,
+    /// Its annotations, a JSON object.
+    pub annotations: Option<String>,
+}
+
+#[derive(sqlx::FromRow)]
+struct Columns {
+    id: i64,
+    digest: String,
+    media_type: String,
+    bytes: Vec<u8>,
+}
+
+/// Finds a manifest by tag or digest.
+///
+/// # Errors
+/// When the database fails.
+pub async fn find(
+    c: &mut Connection,
+    registry: RegistryId,
+    repository: &RepositoryName,
+    reference: &Reference,
+) -> Result<Option<ManifestRow>, Error> {
+    const BY_TAG: &str = "SELECT m.id, m.digest, m.media_type, m.bytes FROM repositories r
+         JOIN tags t ON t.repository_id = r.id AND t.name = $3
+         JOIN manifests m ON m.id = t.manifest_id
+         WHERE r.registry_id = $1 AND r.name = $2";
+    const BY_DIGEST: &str = "SELECT m.id, m.digest, m.media_type, m.bytes FROM repositories r
+         JOIN manifests m ON m.repository_id = r.id AND m.digest = $3
+         WHERE r.registry_id = $1 AND r.name = $2";
+    let (sql, name) = match reference {
+        Reference::Tag(tag) => (BY_TAG, tag.as_str()),
+        Reference::Digest(digest) => (BY_DIGEST, digest.as_str()),
+    };
+    let row: Option<Columns> = on_engine!(c, c => {
+        sqlx::query_as(sql).bind(registry.0).bind(repository.as_str()).bind(name).fetch_optional(c).await?
+    });
+    row.map(|row| {
+        Ok(ManifestRow {
+            id: ManifestId(row.id),
+            digest: parse("digest", &row.digest)?,
+            media_type: row.media_type,
+            bytes: row.bytes,
+        })
+    })
+    .transpose()
+}
+
+/// Adds a manifest unless it is there. Returns its row and whether it was added.
+///
+/// # Errors
+/// When the database fails.
+pub async fn insert(
+    c: &mut Connection,
+    repository: RepositoryId,
+    new: &NewManifest<'_>,
+    now: Timestamp,
+) -> Result<(ManifestId, bool), Error> {
+    // Pushing the same bytes again touches the row, which also locks it where there are many writers.
+    const UPDATE: &str = "UPDATE manifests SET updated_at = $3 WHERE repository_id = $1 AND digest = $2 RETURNING id";
+    const INSERT: &str = "INSERT INTO manifests (repository_id, digest, media_type, artifact_type, config_media_type,
+            subject_digest, annotations, image_size_bytes, created_at, updated_at, bytes)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $9, $10) ON CONFLICT (repository_id, digest) DO NOTHING RETURNING id";
+    loop {
+        let known: Option<i64> = on_engine!(&mut *c, c => {
+            sqlx::query_scalar(UPDATE).bind(repository.0).bind(new.digest.as_str()).bind(now.0).fetch_optional(c).await?
+        });
+        if let Some(id) = known {
+            return Ok((ManifestId(id), false));
+        }
+        let added: Option<i64> = on_engine!(&mut *c, c => {
+            sqlx::query_scalar(INSERT)
+                .bind(repository.0)
+                .bind(new.digest.as_str())
+                .bind(new.media_type)
+                .bind(new.artifact_type)
+                .bind(new.config_media_type)
+                .bind(new.subject.map(Digest::as_str))
+                .bind(new.annotations)
+                .bind(new.image_size_bytes as i64)
+                .bind(now.0)
+                .bind(new.bytes)
+                .fetch_optional(c)
+                .await?
+        });
+        if let Some(id) = added {
+            return Ok((ManifestId(id), true));
+        }
+    }
+}
+
+/// Records which blobs a manifest refers to. Each must be linked to the repository.
+///
+/// # Errors
+/// When the database fails.
+pub async fn insert_blobs(
+    c: &mut Connection,
+    repository: RepositoryId,
+    manifest: ManifestId,
+    blobs: &[BlobId],
+) -> Result<(), Error> {
+    for part in blobs.chunks(VALUES_PER_STATEMENT / 3) {
+        let values = placeholders(1, part.len(), 3);
+        let sql = format!("INSERT INTO manifest_blobs (repository_id, blob_id, manifest_id) VALUES {values}");
+        on_engine!(&mut *c, c => {
+            let mut query = sqlx::query(AssertSqlSafe(sql));
+            for blob in part {
+                query = query.bind(repository.0).bind(blob.0).bind(manifest.0);
+            }
+            query.execute(c).await?;
+        });
+    }
+    Ok(())
+}
+
+/// Records which manifests an index refers to.
+///
+/// # Errors
+/// When the database fails.
+pub async fn insert_children(c: &mut Connection, parent: ManifestId, children: &[ManifestId]) -> Result<(), Error> {
+    for part in children.chunks(VALUES_PER_STATEMENT / 2) {
+        let values = placeholders(1, part.len(), 2);
+        let sql = format!("INSERT INTO manifest_children (parent_id, child_id) VALUES {values}");
+        on_engine!(&mut *c, c => {
+            let mut query = sqlx::query(AssertSqlSafe(sql));
+            for child in part {
+                query = query.bind(parent.0).bind(child.0);
+            }
+            query.execute(c).await?;
+        });
+    }
+    Ok(())
+}
+
+/// Of the digests given, those that the repository holds as manifests, with their rows.
+///
+/// # Errors
+/// When the database fails.
+pub async fn find_many(
+    c: &mut Connection,
+    repository: RepositoryId,
+    digests: &[&Digest],
+) -> Result<Vec<(String, ManifestId)>, Error> {
+    let mut found = Vec::with_capacity(digests.len());
+    for part in digests.chunks(VALUES_PER_STATEMENT) {
+        let lock = if matches!(c, Connection::Sqlite(_)) { "" } else { " FOR KEY SHARE" };
+        let sql = format!(
+            "SELECT digest, id FROM manifests WHERE repository_id = $1 AND digest IN ({}){lock}",
+            placeholder_list(2, part.len())
+        );
+        let rows: Vec<(String, i64)> = on_engine!(&mut *c, c => {
+            let mut query = sqlx::query_as(AssertSqlSafe(sql)).bind(repository.0);
+            for digest in part {
+                query = query.bind(digest.as_str());
+            }
+            query.fetch_all(c).await?
+        });
+        found.extend(rows.into_iter().map(|(digest, id)| (digest, ManifestId(id))));
+    }
+    Ok(found)
+}
+
+/// The manifests whose subject this digest is.
+///
+/// # Errors
+/// When the database fails.
+pub async fn find_referrers(
+    c: &mut Connection,
+    repository: RepositoryId,
+    subject: &str,
+) -> Result<Vec<(String, ManifestId)>, Error> {
+    const SQL: &str =
+        "SELECT digest, id FROM manifests WHERE repository_id = $1 AND subject_digest = $2 ORDER BY digest";
+    let rows: Vec<(String, i64)> =
+        on_engine!(c, c => sqlx::query_as(SQL).bind(repository.0).bind(subject).fetch_all(c).await?);
+    Ok(rows.into_iter().map(|(digest, id)| (digest, ManifestId(id))).collect())
+}
+
+/// A page of the referrers of a digest, by digest, after the one given.
+///
+/// # Errors
+/// When the database fails.
+pub async fn list_referrers(
+    c: &mut Connection,
+    repository: RepositoryId,
+    subject: &Digest,
+    artifact_type: Option<&str>,
+    after: &str,
+    limit: i64,
+) -> Result<Vec<ReferrerRow>, Error> {
+    // The cast tells PostgreSQL the type of a parameter that is only compared with NULL.
+    const SQL: &str =
+        "SELECT digest, media_type, artifact_type, CAST(LENGTH(bytes) AS BIGINT) AS size_bytes, annotations
+         FROM manifests WHERE repository_id = $1 AND subject_digest = $2 AND digest > $3
+           AND (CAST($4 AS TEXT) IS NULL OR artifact_type = $4) ORDER BY digest LIMIT $5";
+    Ok(on_engine!(c, c => {
+        sqlx::query_as(SQL)
+            .bind(repository.0)
+            .bind(subject.as_str())
+            .bind(after)
+            .bind(artifact_type)
+            .bind(limit)
+            .fetch_all(c)
+            .await?
+    }))
+}
+
+/// Removes a manifest and what it refers to from the books. Its tags must have been removed before.
+///
+/// # Errors
+/// When the database fails.
+pub async fn delete(c: &mut Connection, id: ManifestId) -> Result<(), Error> {
+    const SQL: &str = "DELETE FROM manifests WHERE id = $1";
+    on_engine!(c, c => { sqlx::query(SQL).bind(id.0).execute(c).await?; });
+    Ok(())
+}
+
+/// The digest that a tag names.
+///
+/// # Errors
+/// When the database fails.
+pub async fn find_digest_of_tag(
+    c: &mut Connection,
+    repository: RepositoryId,
+    tag: &Tag,
+) -> Result<Option<String>, Error> {
+    const SQL: &str = "SELECT m.digest FROM tags t JOIN manifests m ON m.id = t.manifest_id
+         WHERE t.repository_id = $1 AND t.name = $2";
+    Ok(on_engine!(c, c => {
+        sqlx::query_scalar(SQL).bind(repository.0).bind(tag.as_str()).fetch_optional(c).await?
+    }))
+}

@@ -14,7 +14,8 @@ use tokio::sync::{mpsc, oneshot};
 use crate::{CommitStatistics, Connection, Error, Work};
 
 /// A write that waits for its turn. It runs, and returns what is to be told to its caller after the commit.
-type Job = Box<dyn for<'c> FnOnce(&'c mut Connection) -> std::pin::Pin<Box<dyn Future<Output = Ran> + Send + 'c>> + Send>;
+type Job =
+    Box<dyn for<'c> FnOnce(&'c mut Connection) -> std::pin::Pin<Box<dyn Future<Output = Ran> + Send + 'c>> + Send>;
 
 /// Tells a caller how the commit that carried its write ended.
 type Answer = Box<dyn FnOnce(Result<(), Error>) + Send>;
