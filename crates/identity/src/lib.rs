@@ -1,1 +1,44 @@
+//! Who is calling, and may they.
+//!
+//! ```text
+//! credentials ──► Identity::authenticate ──► Caller ──► may(caller, action, kind, name)     every request
+//!   Bearer           passwords: MAC                 ├─► Identity::access_token              /oauth2/token
+//!   Basic            tokens:    verdict, kept by    └─► Identity::refresh_token
+//!   refresh token               the token's digest
+//!   (none) ────────► Caller::anonymous ──► Caller
+//!
+//! the registry's row ──► what the subject may do *now*, compared on every request, also for a token that was seen before
+//! ```
+//!
+//! There is one door, [`may`]; what a token lists is only ever a part of what its subject may do at this moment. So a
+//! password that was changed, or a user or anonymous pull that was switched off, also ends the tokens issued before.
+//!
+//! Secrets of the database (admin passwords, private keys) are sealed under the [`SealingKey`]. What this crate does not
+//! do: HTTP. Forms, headers and answers belong to the data plane.
 
+mod admin;
+mod authorize;
+mod caller;
+mod error;
+mod identity;
+mod issue;
+mod keys;
+mod passwords;
+mod random;
+mod sealing;
+mod signing_key;
+mod token;
+mod verdict;
+
+#[cfg(test)]
+mod tests;
+
+pub use admin::AdminCredentials;
+pub use authorize::{MOST_SCOPES, TooManyScopes, may};
+pub use caller::{Caller, Credentials, Subject};
+pub use error::{AuthError, Error, IssueError, TokenProblem};
+pub use identity::{Identity, TOKEN_USER};
+pub use passwords::{PasswordName, generate_password};
+pub use random::{Random, SystemRandom};
+pub use sealing::{ParseSealingKeyError, SealingKey, SealingKeyError, UnsealError};
+pub use token::{UnverifiedToken, parse_token};

@@ -1,0 +1,189 @@
+//! Who is calling: from credentials to a [`Caller`].
+
+use std::fmt;
+use std::sync::Arc;
+
+use tracing::debug;
+use wharf_metadata::{Database, RegistryRow, settings};
+use wharf_model::{Clock, Timestamp};
+
+use crate::caller::{Caller, Credentials, Proof, SharedCaller, Subject};
+use crate::keys::Keys;
+use crate::passwords::PasswordCheck;
+use crate::random::{Random, SystemRandom};
+use crate::signing_key::SigningKey;
+use crate::token::{Claims, GrantType, ISSUER, LONGEST_TOKEN, SubjectClaim, parse_token};
+use crate::verdict::{Accepts, Verdict, Verdicts};
+use crate::{AuthError, Error, SealingKey, TokenProblem};
+
+/// The handle to everything about identity; clones share it.
+#[derive(Clone)]
+pub struct Identity(Arc<Parts>);
+
+pub(crate) struct Parts {
+    pub(crate) database: Database,
+    pub(crate) sealing: Arc<SealingKey>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) random: Arc<dyn Random>,
+    pub(crate) keys: Keys,
+    verdicts: Verdicts,
+    passwords: PasswordCheck,
+}
+
+/// The user name under which `az acr login` and others send a token as the password.
+pub const TOKEN_USER: &str = "00000000-0000-0000-0000-000000000000";
+
+impl Identity {
+    /// A handle that draws on the operating system's randomness. Call [`Identity::start`] before use.
+    #[must_use]
+    pub fn new(database: Database, sealing: Arc<SealingKey>, clock: Arc<dyn Clock>) -> Self {
+        Self::with_random(database, sealing, clock, Arc::new(SystemRandom))
+    }
+
+    /// A handle that draws ids and passwords from `random`. RSA keys always come from the operating system's randomness.
+    #[must_use]
+    pub fn with_random(
+        database: Database,
+        sealing: Arc<SealingKey>,
+        clock: Arc<dyn Clock>,
+        random: Arc<dyn Random>,
+    ) -> Self {
+        Self(Arc::new(Parts {
+            keys: Keys::new(database.clone(), sealing.clone(), clock.clone()),
+            verdicts: Verdicts::new(),
+            passwords: PasswordCheck::new(sealing.clone(), random.as_ref()),
+            database,
+            sealing,
+            clock,
+            random,
+        }))
+    }
+
+    /// Makes sure that the sealing key belongs to the database, and reads the signing keys or makes the first.
+    ///
+    /// # Errors
+    /// When the database fails, or what it holds was sealed under another key.
+    pub async fn start(&self) -> Result<(), Error> {
+        self.check_sealing_key().await?;
+        self.rotate_keys().await
+    }
+
+    /// Upkeep of the signing keys, to be run every few minutes: reads those of other nodes, removes old ones, makes the
+    /// next one when it is due. Safe to run on every node at the same time.
+    ///
+    /// # Errors
+    /// When the database fails. What there is goes on working, for a day at least.
+    pub async fn rotate_keys(&self) -> Result<(), Error> {
+        self.0.keys.rotate().await
+    }
+
+    /// Finds out who calls the registry.
+    ///
+    /// A token that was seen before costs a digest and a look-up, a password a MAC. Everything that may change between
+    /// two requests (time, generation of the credentials, switches) is compared with `registry` and the clock each time;
+    /// so `registry` must be as fresh as "at once" is to mean.
+    ///
+    /// # Errors
+    /// When they are not let in, or when that cannot be found out.
+    pub async fn authenticate(
+        &self,
+        registry: &RegistryRow,
+        credentials: Credentials<'_>,
+    ) -> Result<Arc<Caller>, AuthError> {
+        let (token, accepts) = match credentials {
+            Credentials::Bearer(token) => (token, Accepts::Access),
+            Credentials::RefreshToken(token) => (token, Accepts::Refresh),
+            Credentials::Basic { username: TOKEN_USER, password } => (password, Accepts::Either),
+            Credentials::Basic { username, password } => {
+                return self.0.passwords.check(registry, username, password);
+            }
+        };
+        if token.len() > LONGEST_TOKEN {
+            return Err(TokenProblem::TooLong.into());
+        }
+        if let Some(caller) = self.0.verdicts.find(token, registry, accepts, self.0.clock.now()) {
+            return Ok(caller);
+        }
+        // Boxed, so that the common case does not carry the rare one's state around.
+        Box::pin(self.verify(registry, token, accepts)).await
+    }
+
+    /// Verifies a token from its first character to its last, and keeps the verdict if it is good.
+    async fn verify(&self, registry: &RegistryRow, token: &str, accepts: Accepts) -> Result<SharedCaller, AuthError> {
+        let parsed = parse_token(token)?;
+        let key = self.0.keys.find(parsed.key_id()).await?.ok_or(TokenProblem::UnknownKey)?;
+        let claims = parsed.verify(&key.public)?;
+        let verdict = judge(claims, &key, registry, accepts, self.0.clock.now())?;
+        debug!(caller = verdict.caller.name(), registry = %registry.name, "Verified a token");
+        let caller = verdict.caller.clone();
+        self.0.verdicts.keep(token, verdict);
+        Ok(caller)
+    }
+
+    /// Compares the sealing key with the one that sealed the database's secrets, by a value that it seals at first.
+    async fn check_sealing_key(&self) -> Result<(), Error> {
+        let ours = self.0.sealing.seal(CHECK_KEY, b"");
+        let standing = self
+            .0
+            .database
+            .write(move |c| Box::pin(async move { settings::put_if_absent(c, CHECK_KEY, &ours).await }))
+            .await?;
+        let opened = self.0.sealing.unseal(CHECK_KEY, &standing);
+        opened.map(drop).map_err(|source| Error::Sealed { what: "every secret".to_owned(), source })
+    }
+
+    pub(crate) fn parts(&self) -> &Parts {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Identity").field("keys", &self.0.keys).finish_non_exhaustive()
+    }
+}
+
+/// Whether the claims of a token with the right signature let somebody into this registry now.
+fn judge(
+    claims: Claims,
+    key: &SigningKey,
+    registry: &RegistryRow,
+    accepts: Accepts,
+    now: Timestamp,
+) -> Result<Verdict, TokenProblem> {
+    let kind = claims.grant_type;
+    if !accepts.this(kind) {
+        return Err(TokenProblem::WrongKind);
+    }
+    if claims.iss != ISSUER || claims.version != kind.version() {
+        return Err(TokenProblem::Malformed);
+    }
+    // Not `aud`: a registry may be reached by several names, and its uid is unique for all times.
+    if claims.rid != registry.uid.to_string() {
+        return Err(TokenProblem::OtherRegistry);
+    }
+    let not_before = Timestamp::from_unix_seconds(claims.nbf);
+    let expires = Timestamp::from_unix_seconds(claims.exp).min(key.verifies_until);
+    if now < not_before {
+        return Err(TokenProblem::NotYetValid);
+    }
+    if now >= expires {
+        return Err(TokenProblem::Expired);
+    }
+    let subject = match claims.wharf {
+        SubjectClaim::Anonymous => Subject::Anonymous,
+        SubjectClaim::Admin { generation } => Subject::Admin { name: registry.name.clone(), generation },
+    };
+    let proof = match kind {
+        GrantType::RefreshToken => Proof::RefreshToken,
+        GrantType::AccessToken => {
+            let access = claims.access.unwrap_or_default();
+            Proof::AccessToken { access: access.into_iter().filter_map(|entry| entry.known()).collect(), expires }
+        }
+    };
+    let caller = Caller::of_subject(registry, subject, proof).ok_or(TokenProblem::Revoked)?;
+    Ok(Verdict { caller: Arc::new(caller), kind, not_before, expires })
+}
+
+/// The setting that holds a value sealed under the installation's sealing key, and the context that it is sealed for.
+const CHECK_KEY: &str = "identity.sealing-key-check";

@@ -1,0 +1,8 @@
+//! What the tests of this crate share, and the tests that walk through all of it.
+
+mod attacks;
+mod journeys;
+mod rotation;
+mod setup;
+
+pub(crate) use setup::{Installation, registry_row};

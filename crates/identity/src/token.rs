@@ -1,0 +1,228 @@
+//! The token as a text: a JWT that is signed with RS256, written and read.
+//!
+//! Claims are those of ACR (`acr/data-plane.md` 3.5) and one of ours, `wharf`, which says whom the token stands for and,
+//! for the admin user, of which generation its credentials are.
+//!
+//! The three parts are read and written here and not by a JWT library. There is one algorithm and one issuer, so all
+//! that remains is base64url and JSON, and three things come out better: the private key is parsed once and not for each
+//! signature (the parsing takes longer than the signing), times are compared with the clock that was passed in, and no
+//! header can ask for anything. A library checks in the tests that what we write is a JWT.
+
+use aws_lc_rs::rsa::KeyPair as RsaKeyPair;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL;
+use serde::{Deserialize, Serialize};
+use wharf_model::{Access, Action, ResourceKind};
+
+use crate::TokenProblem;
+
+/// A token that was taken apart. Nothing in it is to be believed before its signature is checked.
+#[derive(Clone, Debug)]
+pub struct UnverifiedToken<'a> {
+    key_id: String,
+    signed: &'a str,
+    claims: &'a str,
+    signature: Vec<u8>,
+}
+
+/// Takes a token apart and checks that its header asks for RS256 and nothing else.
+///
+/// # Errors
+/// When it is too long or malformed, or names another algorithm. Never panics.
+///
+/// Source: RFC 7515, 5.2 (compact serialization); RFC 8725, 3.1 (the algorithm is ours to choose, not the token's).
+pub fn parse_token(token: &str) -> Result<UnverifiedToken<'_>, TokenProblem> {
+    if token.len() > LONGEST_TOKEN {
+        return Err(TokenProblem::TooLong);
+    }
+    let (signed, signature) = token.rsplit_once('.').ok_or(TokenProblem::Malformed)?;
+    let (header, claims) = signed.split_once('.').ok_or(TokenProblem::Malformed)?;
+    let header: Header = decode(header)?;
+    if header.alg != ALGORITHM {
+        return Err(TokenProblem::Algorithm);
+    }
+    if header.typ != TYPE {
+        return Err(TokenProblem::Malformed);
+    }
+    let signature = BASE64URL.decode(signature).map_err(|_| TokenProblem::Malformed)?;
+    Ok(UnverifiedToken { key_id: header.kid, signed, claims, signature })
+}
+
+impl UnverifiedToken<'_> {
+    /// The id of the key that is said to have signed it.
+    #[must_use]
+    pub fn key_id(&self) -> &str {
+        &self.key_id
+    }
+
+    /// What it claims, if this key signed it.
+    pub(crate) fn verify(&self, key: &aws_lc_rs::signature::ParsedPublicKey) -> Result<Claims, TokenProblem> {
+        key.verify_sig(self.signed.as_bytes(), &self.signature).map_err(|_| TokenProblem::Signature)?;
+        decode(self.claims)
+    }
+}
+
+/// Writes and signs a token. `header` is what [`encode_header`] returned for the key.
+///
+/// # Errors
+/// `None` when it would be longer than any that we accept.
+pub(crate) fn encode(header: &str, claims: &Claims, key: &RsaKeyPair) -> Option<Result<String, SigningError>> {
+    let claims = serde_json::to_vec(claims).expect("claims are strings, numbers and lists of those");
+    let mut signature = vec![0; key.public_modulus_len()];
+    let encoded = |bytes: usize| base64::encoded_len(bytes, false).unwrap_or(usize::MAX);
+    let length =
+        [header.len(), encoded(claims.len()), encoded(signature.len()), 2].into_iter().fold(0, usize::saturating_add);
+    if length > LONGEST_TOKEN {
+        return None;
+    }
+    let mut token = String::with_capacity(length);
+    token.push_str(header);
+    token.push('.');
+    BASE64URL.encode_string(&claims, &mut token);
+    let random = aws_lc_rs::rand::SystemRandom::new();
+    if key.sign(&aws_lc_rs::signature::RSA_PKCS1_SHA256, &random, token.as_bytes(), &mut signature).is_err() {
+        return Some(Err(SigningError));
+    }
+    token.push('.');
+    BASE64URL.encode_string(&signature, &mut token);
+    Some(Ok(token))
+}
+
+/// The private key could not sign.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SigningError;
+
+/// The first part of the tokens that the key with this id signs.
+pub(crate) fn encode_header(key_id: &str) -> String {
+    let header = Header { alg: ALGORITHM.into(), typ: TYPE.into(), kid: key_id.into() };
+    BASE64URL.encode(serde_json::to_vec(&header).expect("a header is three strings"))
+}
+
+fn decode<T: serde::de::DeserializeOwned>(part: &str) -> Result<T, TokenProblem> {
+    let json = BASE64URL.decode(part).map_err(|_| TokenProblem::Malformed)?;
+    serde_json::from_slice(&json).map_err(|_| TokenProblem::Malformed)
+}
+
+/// What we write and all that we read: `crit`, `jwk`, `jku`, `x5c` and whatever else makes a token malformed.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Header {
+    alg: String,
+    typ: String,
+    kid: String,
+}
+
+/// The claims of both kinds of tokens, in the order in which ACR's tokens have them.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Claims {
+    /// Different for each token.
+    pub(crate) jti: String,
+    /// The subject's name.
+    pub(crate) sub: String,
+    /// Not before, in seconds since 1970; back-dated by [`BACKDATED_SECONDS`].
+    pub(crate) nbf: i64,
+    /// When it expires, in seconds since 1970.
+    pub(crate) exp: i64,
+    /// When it was issued; the same as `nbf`.
+    pub(crate) iat: i64,
+    pub(crate) iss: String,
+    /// The registry's login server. For the reader only: a registry may have several, so we look at `rid`.
+    pub(crate) aud: String,
+    pub(crate) version: String,
+    /// The uid of the registry.
+    pub(crate) rid: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) access: Option<Vec<AccessClaim>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) permissions: Option<Permissions>,
+    #[serde(default)]
+    pub(crate) roles: Vec<String>,
+    pub(crate) grant_type: GrantType,
+    pub(crate) wharf: SubjectClaim,
+}
+
+/// The kind of a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum GrantType {
+    AccessToken,
+    RefreshToken,
+}
+
+impl GrantType {
+    /// The `version` that goes with it.
+    pub(crate) fn version(self) -> &'static str {
+        match self {
+            Self::AccessToken => "2.0",
+            Self::RefreshToken => "1.0",
+        }
+    }
+
+    /// From `nbf` to `exp`.
+    pub(crate) fn lifetime_seconds(self) -> i64 {
+        match self {
+            Self::AccessToken => 4_500,
+            Self::RefreshToken => LONGEST_LIFETIME_SECONDS,
+        }
+    }
+}
+
+/// What a refresh token says of its subject's permissions. For the reader only: what counts are the rights of the day.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Permissions {
+    #[serde(rename = "Actions", default)]
+    pub(crate) actions: Vec<String>,
+    #[serde(rename = "NotActions", default)]
+    pub(crate) not_actions: Option<Vec<String>>,
+}
+
+/// Our own claim: whom the token stands for. A subject that this version does not know makes the token malformed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "subject", rename_all = "snake_case")]
+pub(crate) enum SubjectClaim {
+    Anonymous,
+    Admin { generation: i64 },
+}
+
+/// An entry of `access`. Written with keys in lower case; tokens of 2021 had them in PascalCase.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct AccessClaim {
+    #[serde(rename = "type", alias = "Type")]
+    kind: String,
+    #[serde(alias = "Name")]
+    name: String,
+    #[serde(alias = "Actions")]
+    actions: Vec<String>,
+}
+
+impl From<Access> for AccessClaim {
+    fn from(access: Access) -> Self {
+        Self {
+            kind: access.kind.as_str().to_owned(),
+            name: access.name,
+            actions: access.actions.iter().map(|action| action.as_str().to_owned()).collect(),
+        }
+    }
+}
+
+impl AccessClaim {
+    /// The entry without the actions that this version does not know; `None` if it does not know the kind.
+    pub(crate) fn known(self) -> Option<Access> {
+        let kind = [ResourceKind::Repository, ResourceKind::Registry, ResourceKind::ArtifactRepository]
+            .into_iter()
+            .find(|kind| kind.as_str() == self.kind)?;
+        let actions = self.actions.iter().filter_map(|word| Action::from_word(word)).collect();
+        Some(Access { kind, name: self.name, actions })
+    }
+}
+
+/// Bytes of the longest token that is read or written: what fits into a header line of every proxy.
+pub(crate) const LONGEST_TOKEN: usize = 8 * 1024;
+/// How much before its issue a token says that it was issued, so that no client's clock finds it to lie ahead.
+pub(crate) const BACKDATED_SECONDS: i64 = 900;
+/// From `nbf` to `exp` of a refresh token, the longer-lived of the two.
+pub(crate) const LONGEST_LIFETIME_SECONDS: i64 = 11_700;
+/// Who issues tokens, by ACR's name, which clients may look for.
+pub(crate) const ISSUER: &str = "Azure Container Registry";
+const ALGORITHM: &str = "RS256";
+const TYPE: &str = "JWT";
