@@ -1,1 +1,36 @@
+//! What can be done with artifacts: push, pull, tag, list, delete, collect, verify.
+//!
+//! The one handle is [`Artifacts`]. Its methods are use cases: each is called by an HTTP handler (or a command) that
+//! has parsed the request and asked `identity` whether the caller may, and each does the whole thing, in one
+//! transaction together with its row in the change log.
+//!
+//! ```text
+//! uploads::append     bytes ─► blob store (durable) ─► session row
+//! uploads::complete   digest checked ─► blob row + link under a lease          one transaction
+//! manifests::put      references checked ─► manifest, links, tags, change       one transaction
+//! upkeep::collect     unused links ─► unheld blobs ─► doomed objects ─► bytes   small transactions, any time
+//! ```
+//!
+//! Reads of what is hot (manifests by tag and digest, blob links, registries) come from [`cache`]; a commit
+//! invalidates what it changed before the caller hears of it, and [`Artifacts::follow_changes`] does the same for what
+//! other processes changed.
+//!
+//! What this crate does not do: it knows neither HTTP nor who may do what.
 
+mod artifacts;
+mod blobs;
+mod cache;
+mod error;
+mod lists;
+mod manifests;
+mod registries;
+mod upkeep;
+mod uploads;
+
+pub use artifacts::{Artifacts, Settings, Target};
+pub use blobs::{BlobContent, BlobInfo, DeleteBlobError};
+pub use error::Error;
+pub use lists::{Listing, Page};
+pub use manifests::{DeleteManifestError, Manifest, PutManifest, PutManifestError, PutOutcome};
+pub use upkeep::{CollectReport, VerifyReport};
+pub use uploads::{BodyError, UploadError, UploadState};

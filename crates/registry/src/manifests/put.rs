@@ -1,0 +1,237 @@
+//! Pushing a manifest.
+
+use std::collections::HashMap;
+
+use bytes::Bytes;
+use wharf_metadata::changes::{self, Kind, NewChange};
+use wharf_metadata::manifests::{self, NewManifest};
+use wharf_metadata::{Connection, blobs, repositories, tags};
+use wharf_model::{
+    Algorithm, BlobId, Digest, ManifestId, Reference, RegistryId, RepositoryId, RepositoryName, Tag, Timestamp,
+};
+use wharf_oci::{ManifestError, ParsedManifest};
+
+use crate::cache::key;
+use crate::{Artifacts, Error, Target};
+
+/// A manifest as a client sends it.
+#[derive(Clone, Debug)]
+pub struct PutManifest {
+    /// Where it is pushed to.
+    pub reference: Reference,
+    /// Tags to set besides, when it is pushed by digest.
+    pub tags: Vec<Tag>,
+    /// The request's `Content-Type`.
+    pub content_type: Option<String>,
+    /// The manifest. At most 4 MiB; whoever reads the request holds it to that.
+    pub bytes: Bytes,
+    /// Who pushes, for the change log.
+    pub actor: String,
+}
+
+/// What became of a push.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PutOutcome {
+    /// The manifest's digest, in the algorithm that it was pushed by.
+    pub digest: Digest,
+    /// Its subject, whose list of referrers it is in now.
+    pub subject: Option<Digest>,
+    /// The tags that name it now because of this push.
+    pub tags: Vec<Tag>,
+}
+
+/// Why a manifest was not taken. Nothing of it was kept.
+#[derive(Debug, thiserror::Error)]
+pub enum PutManifestError {
+    /// It is no manifest, or an ambiguous one.
+    #[error("the manifest is invalid")]
+    Invalid(#[from] ManifestError),
+    /// Its bytes have another digest than the one it was pushed by.
+    #[error("the manifest has the digest {actual}, not {expected}")]
+    DigestMismatch {
+        /// The digest it was pushed by.
+        expected: Digest,
+        /// The digest of its bytes.
+        actual: Digest,
+    },
+    /// It refers to blobs that the repository does not hold.
+    #[error("the manifest refers to {} blobs that {repository} does not hold, {} first", .missing.len(), .missing[0])]
+    BlobsMissing {
+        /// The repository.
+        repository: RepositoryName,
+        /// The blobs, at least one.
+        missing: Vec<Digest>,
+    },
+    /// It refers to manifests that the repository does not hold.
+    #[error("the index refers to {} manifests that {repository} does not hold, {} first", .missing.len(), .missing[0])]
+    ManifestsMissing {
+        /// The repository.
+        repository: RepositoryName,
+        /// The manifests, at least one.
+        missing: Vec<Digest>,
+    },
+    /// The stores failed.
+    #[error(transparent)]
+    Store(#[from] Error),
+}
+
+impl From<wharf_metadata::Error> for PutManifestError {
+    fn from(error: wharf_metadata::Error) -> Self {
+        Self::Store(error.into())
+    }
+}
+
+impl Artifacts {
+    /// Takes a manifest: checks that what it refers to is there, and in one transaction adds it, sets its tags and logs
+    /// the change. Durable when this returns. Pushing the same again changes nothing but the tags.
+    ///
+    /// # Errors
+    /// [`PutManifestError`].
+    ///
+    /// Source: distribution-spec v1.1, "Pushing Manifests".
+    pub async fn put_manifest(&self, target: Target<'_>, put: PutManifest) -> Result<PutOutcome, PutManifestError> {
+        let parsed = ParsedManifest::parse(put.content_type.as_deref(), &put.bytes)?;
+        let digest = digest_of(&put)?;
+        let mut tags = put.tags;
+        if let Reference::Tag(tag) = put.reference {
+            tags.insert(0, tag);
+        }
+        let outcome = PutOutcome {
+            digest: digest.clone(),
+            subject: parsed.subject.as_ref().map(|subject| subject.digest.clone()),
+            tags: tags.clone(),
+        };
+        let push = Push {
+            registry: target.registry.id,
+            repository: target.repository.clone(),
+            now: self.now(),
+            digest,
+            tags,
+            parsed,
+            bytes: put.bytes,
+            actor: put.actor,
+        };
+        self.inner.database.write(move |c| Box::pin(async move { push.run(c).await })).await?;
+        for tag in &outcome.tags {
+            self.inner.caches.manifests.invalidate(&key(target.registry.id, target.repository, ':', tag.as_str()));
+        }
+        Ok(outcome)
+    }
+}
+
+/// The digest of what is pushed, in the algorithm of the reference, which it must match.
+fn digest_of(put: &PutManifest) -> Result<Digest, PutManifestError> {
+    match &put.reference {
+        Reference::Tag(_) => Ok(Digest::of(Algorithm::Sha256, &put.bytes)),
+        Reference::Digest(expected) => {
+            let actual = Digest::of(expected.algorithm(), &put.bytes);
+            if actual == *expected {
+                Ok(actual)
+            } else {
+                Err(PutManifestError::DigestMismatch { expected: expected.clone(), actual })
+            }
+        }
+    }
+}
+
+/// A push that is to be written.
+struct Push {
+    registry: RegistryId,
+    repository: RepositoryName,
+    now: Timestamp,
+    digest: Digest,
+    tags: Vec<Tag>,
+    parsed: ParsedManifest,
+    bytes: Bytes,
+    actor: String,
+}
+
+impl Push {
+    async fn run(self, c: &mut Connection) -> Result<(), PutManifestError> {
+        let repository = repositories::find_or_insert(c, self.registry, &self.repository, self.now).await?;
+        let blobs = self.find_blobs(c, repository).await?;
+        let children = self.find_children(c, repository).await?;
+        let (manifest, is_new) = self.insert(c, repository).await?;
+        if is_new {
+            manifests::insert_blobs(c, repository, manifest, &blobs).await?;
+            manifests::insert_children(c, manifest, &children).await?;
+        }
+        let mut new_tags = 0;
+        for tag in &self.tags {
+            new_tags += i64::from(tags::put(c, repository, tag, manifest, self.now).await?);
+        }
+        repositories::count(c, repository, i64::from(is_new), new_tags, self.now).await?;
+        changes::append(c, self.registry, &self.changes()).await?;
+        Ok(())
+    }
+
+    async fn find_blobs(&self, c: &mut Connection, repository: RepositoryId) -> Result<Vec<BlobId>, PutManifestError> {
+        let wanted: Vec<&Digest> =
+            self.parsed.blobs.iter().filter(|blob| blob.must_exist).map(|blob| &blob.digest).collect();
+        let found: HashMap<String, BlobId> = blobs::find_links(c, repository, &wanted).await?.into_iter().collect();
+        let missing = missing(&wanted, &found);
+        if missing.is_empty() {
+            Ok(found.into_values().collect())
+        } else {
+            Err(PutManifestError::BlobsMissing { repository: self.repository.clone(), missing })
+        }
+    }
+
+    async fn find_children(
+        &self,
+        c: &mut Connection,
+        repository: RepositoryId,
+    ) -> Result<Vec<ManifestId>, PutManifestError> {
+        let wanted: Vec<&Digest> = self.parsed.children.iter().map(|child| &child.digest).collect();
+        let found: HashMap<String, ManifestId> =
+            manifests::find_many(c, repository, &wanted).await?.into_iter().collect();
+        let missing = missing(&wanted, &found);
+        if missing.is_empty() {
+            Ok(found.into_values().collect())
+        } else {
+            Err(PutManifestError::ManifestsMissing { repository: self.repository.clone(), missing })
+        }
+    }
+
+    async fn insert(
+        &self,
+        c: &mut Connection,
+        repository: RepositoryId,
+    ) -> Result<(ManifestId, bool), wharf_metadata::Error> {
+        let annotations = self
+            .parsed
+            .annotations
+            .as_ref()
+            .map(|map| serde_json::to_string(map).expect("a map with string keys always serialises"));
+        let new = NewManifest {
+            digest: &self.digest,
+            media_type: &self.parsed.media_type,
+            artifact_type: self.parsed.artifact_type.as_deref(),
+            config_media_type: self.parsed.config_media_type.as_deref(),
+            subject: self.parsed.subject.as_ref().map(|subject| &subject.digest),
+            annotations: annotations.as_deref(),
+            image_size_bytes: self.parsed.image_size_bytes,
+            bytes: &self.bytes,
+        };
+        manifests::insert(c, repository, &new, self.now).await
+    }
+
+    /// One push, and one change for each tag that it sets besides the first.
+    fn changes(&self) -> Vec<NewChange<'_>> {
+        let change = |kind, tag| NewChange {
+            kind,
+            actor: &self.actor,
+            repository: Some(&self.repository),
+            tag,
+            digest: Some(&self.digest),
+            changed_at: self.now,
+        };
+        let mut changes = vec![change(Kind::ManifestPush, self.tags.first())];
+        changes.extend(self.tags.iter().skip(1).map(|tag| change(Kind::TagPut, Some(tag))));
+        changes
+    }
+}
+
+fn missing<T>(wanted: &[&Digest], found: &HashMap<String, T>) -> Vec<Digest> {
+    wanted.iter().filter(|digest| !found.contains_key(digest.as_str())).map(|&digest| digest.clone()).collect()
+}

@@ -1,0 +1,241 @@
+//! The collector: takes away what nothing needs any more, while pushes and pulls go on.
+//!
+//! It is a reconciler: it has no input and may be stopped and started at any moment. Each step decides and acts in one
+//! small transaction, and looks again before it acts:
+//!
+//! 1. sessions past their expiry: row gone, object doomed;
+//! 2. links whose lease has ended and which no manifest of the repository needs: cut;
+//! 3. blobs that no repository holds: row gone, object doomed;
+//! 4. objects doomed longer ago than the grace, so that readers who had begun are done: removed from the store;
+//! 5. objects that no row knows (a push died before its first acknowledgement): removed when old.
+//!
+//! A push that needs a blob either finds the link, and then its manifest keeps it (steps 2 and the push cannot both
+//! commit), or finds it gone and says so. A storage key is never used again, so step 4 cannot meet a new push.
+
+use std::time::Duration;
+
+use wharf_metadata::changes::{self, Kind, NewChange};
+use wharf_metadata::collection::{self, UnusedLink};
+use wharf_metadata::uploads;
+use wharf_model::{BlobId, RegistryId, RepositoryName, Timestamp};
+
+use crate::blobs::parse_key;
+use crate::cache::key;
+use crate::{Artifacts, Error};
+
+/// What the collector did, or with `dry_run` would do now.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct CollectReport {
+    /// Nothing was changed.
+    pub dry_run: bool,
+    /// Upload sessions given up.
+    pub expired_uploads: u64,
+    /// Links of blobs to repositories cut.
+    pub cut_links: u64,
+    /// Blobs removed from the books.
+    pub removed_blobs: u64,
+    /// The bytes of those blobs.
+    pub removed_blob_bytes: u64,
+    /// Objects removed from the store.
+    pub removed_objects: u64,
+    /// The bytes of those objects.
+    pub freed_bytes: u64,
+    /// Objects in the store that no row knew, among `removed_objects`.
+    pub orphans: u64,
+    /// Repositories that held nothing any more.
+    pub removed_repositories: u64,
+    /// Objects that could not be removed; they are tried again next time.
+    pub failed_objects: u64,
+}
+
+impl Artifacts {
+    /// Collects garbage. Safe to run at any time, also twice at once.
+    ///
+    /// A dry run only reads; since each step would lay open more for the next, it tells what is certain now.
+    ///
+    /// # Errors
+    /// When the metadata fails. An object that cannot be removed is counted, not fatal.
+    pub async fn collect(&self, dry_run: bool) -> Result<CollectReport, Error> {
+        let mut report = CollectReport { dry_run, ..CollectReport::default() };
+        self.expire_uploads(&mut report).await?;
+        self.cut_links(&mut report).await?;
+        self.remove_blobs(&mut report).await?;
+        self.remove_doomed(&mut report).await?;
+        self.remove_orphans(&mut report).await?;
+        if !dry_run {
+            let before = self.now() - EMPTY_REPOSITORY_AGE;
+            report.removed_repositories = self
+                .inner
+                .database
+                .write(move |c| Box::pin(collection::delete_empty_repositories(c, before)))
+                .await
+                .map_err(Error::Metadata)?;
+        }
+        Ok(report)
+    }
+
+    async fn expire_uploads(&self, report: &mut CollectReport) -> Result<(), Error> {
+        let now = self.now();
+        let database = &self.inner.database;
+        loop {
+            let expired = database.read(move |c| Box::pin(uploads::list_expired(c, now, WINDOW))).await?;
+            report.expired_uploads += expired.len() as u64;
+            if report.dry_run || expired.is_empty() {
+                return Ok(());
+            }
+            for row in expired {
+                let id = row.id;
+                database
+                    .write(move |c| {
+                        Box::pin(async move {
+                            if uploads::delete(c, row.id).await? {
+                                let size_bytes = i64::try_from(row.offset_bytes).unwrap_or(i64::MAX);
+                                collection::doom(c, &row.storage_key, size_bytes, now).await?;
+                            }
+                            Ok::<_, wharf_metadata::Error>(())
+                        })
+                    })
+                    .await?;
+                self.end_upload(id);
+            }
+        }
+    }
+
+    async fn cut_links(&self, report: &mut CollectReport) -> Result<(), Error> {
+        let now = self.now();
+        let database = &self.inner.database;
+        let mut after = (0, 0);
+        while let Some(until) = database.read(move |c| Box::pin(collection::link_window(c, after, WINDOW))).await? {
+            let unused = database.read(move |c| Box::pin(collection::find_unused_links(c, after, until, now))).await?;
+            for link in unused {
+                if report.dry_run || self.cut_link(link, now).await? {
+                    report.cut_links += 1;
+                }
+            }
+            after = until;
+        }
+        Ok(())
+    }
+
+    async fn cut_link(&self, link: UnusedLink, now: Timestamp) -> Result<bool, Error> {
+        let registry = RegistryId(link.registry_id);
+        let malformed = |what, value: &str| wharf_metadata::Error::Malformed { what, value: value.to_owned() };
+        let repository: RepositoryName =
+            link.repository.parse().map_err(|_| malformed("repository name", &link.repository))?;
+        let digest: wharf_model::Digest = link.digest.parse().map_err(|_| malformed("digest", &link.digest))?;
+        let cached = key(registry, &repository, '@', digest.as_str());
+        let cut = self
+            .inner
+            .database
+            .write(move |c| {
+                Box::pin(async move {
+                    let cut = collection::cut_unused_link(c, &link, now).await?;
+                    if cut {
+                        let change = NewChange {
+                            kind: Kind::BlobDelete,
+                            actor: "system",
+                            repository: Some(&repository),
+                            tag: None,
+                            digest: Some(&digest),
+                            changed_at: now,
+                        };
+                        changes::append(c, registry, &[change]).await?;
+                    }
+                    Ok::<_, wharf_metadata::Error>(cut)
+                })
+            })
+            .await?;
+        if cut {
+            self.inner.caches.blobs.invalidate(&cached);
+        }
+        Ok(cut)
+    }
+
+    async fn remove_blobs(&self, report: &mut CollectReport) -> Result<(), Error> {
+        let now = self.now();
+        let database = &self.inner.database;
+        let mut after = 0;
+        while let Some(until) = database.read(move |c| Box::pin(collection::blob_window(c, after, WINDOW))).await? {
+            for blob in database.read(move |c| Box::pin(collection::find_unlinked_blobs(c, after, until))).await? {
+                let id = BlobId(blob.id);
+                let removed = report.dry_run
+                    || database.write(move |c| Box::pin(collection::doom_unlinked_blob(c, id, now))).await?;
+                if removed {
+                    report.removed_blobs += 1;
+                    report.removed_blob_bytes += u64::try_from(blob.size_bytes).unwrap_or(0);
+                }
+            }
+            after = until;
+        }
+        Ok(())
+    }
+
+    async fn remove_doomed(&self, report: &mut CollectReport) -> Result<(), Error> {
+        let before = self.now() - self.inner.settings.object_grace;
+        let database = &self.inner.database;
+        loop {
+            let doomed = database.read(move |c| Box::pin(collection::list_doomed(c, before, WINDOW))).await?;
+            let mut failed = 0;
+            let count = doomed.len() as u64;
+            for object in doomed {
+                if !report.dry_run {
+                    if let Err(error) = self.inner.blobs.delete(&parse_key(&object.storage_key)?).await {
+                        failed += 1;
+                        tracing::warn!(error = &error as &dyn std::error::Error, storage.key = %object.storage_key,
+                            "Could not remove the object {}; it is tried again", object.storage_key);
+                        continue;
+                    }
+                    let key = object.storage_key.clone();
+                    database.write(move |c| Box::pin(async move { collection::forget_doomed(c, &key).await })).await?;
+                }
+                report.removed_objects += 1;
+                report.freed_bytes += u64::try_from(object.size_bytes).unwrap_or(0);
+            }
+            report.failed_objects += failed;
+            // Those that failed would be listed again, so a page with failures ends the run.
+            if report.dry_run || failed > 0 || count < WINDOW as u64 {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn remove_orphans(&self, report: &mut CollectReport) -> Result<(), Error> {
+        let old = self.now() - ORPHAN_AGE;
+        let mut after = None;
+        loop {
+            let page = self.inner.blobs.list_page(after.as_ref()).await?;
+            let Some(last) = page.last() else { return Ok(()) };
+            after = Some(last.key.clone());
+            for object in page {
+                if object.modified_at >= old {
+                    continue;
+                }
+                let key = object.key.to_string();
+                let known = self
+                    .inner
+                    .database
+                    .read(move |c| Box::pin(async move { collection::is_known_object(c, &key).await }))
+                    .await?;
+                if known {
+                    continue;
+                }
+                if !report.dry_run && self.inner.blobs.delete(&object.key).await.is_err() {
+                    report.failed_objects += 1;
+                    continue;
+                }
+                report.orphans += 1;
+                report.removed_objects += 1;
+                report.freed_bytes += object.size_bytes;
+            }
+        }
+    }
+}
+
+/// Rows that one statement looks at.
+const WINDOW: i64 = 1000;
+
+/// How old an object must be that no row knows: far older than a body may idle before its session gets a row.
+const ORPHAN_AGE: Duration = Duration::from_secs(60 * 60);
+
+/// How long a repository that holds nothing is left alone.
+const EMPTY_REPOSITORY_AGE: Duration = Duration::from_secs(60 * 60);
