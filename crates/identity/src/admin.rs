@@ -149,4 +149,4 @@ fn checked(password: SecretString) -> Result<SecretString, Error> {
 }
 
 /// How often a change is tried that others come between.
-const ATTEMPTS: usize = 5;
+const ATTEMPTS: usize = 10;

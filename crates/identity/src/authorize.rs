@@ -113,3 +113,183 @@ fn allowed(caller: &Caller, scope: &Scope) -> Vec<Action> {
 
 /// How many resources one access token may list. What fits into a token is about as much (see `token`).
 pub const MOST_SCOPES: usize = 100;
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use wharf_model::Timestamp;
+
+    use super::*;
+    use crate::tests::registry_row;
+    use crate::{SealingKey, SystemRandom};
+
+    fn row() -> RegistryRow {
+        registry_row(&SealingKey::ephemeral(&SystemRandom), "contoso")
+    }
+
+    fn admin(proof: Proof) -> Caller {
+        let row = row();
+        let subject = Subject::Admin { name: row.name.clone(), generation: 1 };
+        Caller::of_subject(&row, subject, proof).unwrap()
+    }
+
+    fn anonymous(enabled: bool) -> Caller {
+        Caller::anonymous(&RegistryRow { anonymous_pull_enabled: enabled, ..row() })
+    }
+
+    fn token(access: &str) -> Proof {
+        Proof::AccessToken { access: scopes(access).into(), expires: Timestamp(i64::MAX) }
+    }
+
+    fn scopes(text: &str) -> Vec<Scope> {
+        text.split_whitespace().map(|scope| scope.parse().unwrap()).collect()
+    }
+
+    fn granted(caller: &Caller, asked: &str) -> String {
+        let granted = grant(caller, &scopes(asked)).unwrap();
+        granted.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
+    }
+
+    /// Subject × action × resource: who may do what.
+    #[test]
+    fn the_table_of_rights() {
+        use ResourceKind::{ArtifactRepository, Registry, Repository};
+        let (admin, reader, nobody) = (admin(Proof::Password), anonymous(true), anonymous(false));
+        for action in Action::EVERY {
+            for (kind, name) in [
+                (Repository, "team/app"),
+                (Repository, "*"),
+                (Repository, "catalog"),
+                (Registry, "catalog"),
+                (Registry, "deleted_catalog"),
+                (Registry, "*"),
+                (Registry, "None"),
+                (ArtifactRepository, "charts"),
+            ] {
+                let read = match (kind, name) {
+                    (Repository, _) => matches!(action, Action::Pull | Action::MetadataRead),
+                    (Registry, "catalog") => action == Action::All,
+                    _ => false,
+                };
+                assert!(may(&admin, action, kind, name), "admin {action} {kind:?} {name}");
+                assert_eq!(may(&reader, action, kind, name), read, "anonymous {action} {kind:?} {name}");
+                assert!(!may(&nobody, action, kind, name), "nobody {action} {kind:?} {name}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_access_token_leaves_only_what_it_lists() {
+        let caller = admin(token("repository:a:pull repository:b:* registry:catalog:*"));
+        assert!(may(&caller, Action::Pull, ResourceKind::Repository, "a"));
+        assert!(may(&caller, Action::Delete, ResourceKind::Repository, "b"));
+        assert!(may(&caller, Action::All, ResourceKind::Registry, "catalog"));
+        assert!(!may(&caller, Action::Push, ResourceKind::Repository, "a"));
+        assert!(!may(&caller, Action::Pull, ResourceKind::Repository, "c"));
+        assert!(!may(&caller, Action::Pull, ResourceKind::Repository, "a/b"));
+        assert!(!may(&caller, Action::Pull, ResourceKind::ArtifactRepository, "a"));
+        assert!(!may(&caller, Action::All, ResourceKind::Registry, "deleted_catalog"));
+    }
+
+    #[test]
+    fn an_access_token_adds_nothing_to_its_subject() {
+        let row = RegistryRow { anonymous_pull_enabled: true, ..row() };
+        let caller = Caller::of_subject(&row, Subject::Anonymous, token("repository:*:* registry:catalog:*")).unwrap();
+        assert!(may(&caller, Action::Pull, ResourceKind::Repository, "a"));
+        assert!(!may(&caller, Action::Push, ResourceKind::Repository, "a"));
+        assert!(!may(&caller, Action::All, ResourceKind::Repository, "a"));
+    }
+
+    #[test]
+    fn what_is_granted_is_what_was_asked_for_and_is_allowed() {
+        let (admin, reader, nobody) = (admin(Proof::Password), anonymous(true), anonymous(false));
+        assert_eq!(granted(&admin, "repository:a:pull,push"), "repository:a:pull,push");
+        assert_eq!(granted(&reader, "repository:a:pull,push,delete"), "repository:a:pull");
+        assert_eq!(granted(&reader, "repository:a:delete"), "repository:a:", "asking for too much is no error");
+        assert_eq!(granted(&nobody, "repository:a:pull registry:catalog:*"), "repository:a: registry:catalog:");
+        assert_eq!(granted(&reader, "repository:a:*"), "repository:a:pull,metadata_read");
+        assert_eq!(granted(&admin, "repository:*:*"), "repository:*:*", "the wildcard, for those who have all");
+        assert_eq!(granted(&reader, "repository:*:*"), "repository:*:pull,metadata_read");
+        assert_eq!(
+            granted(&reader, "registry:catalog:* registry:deleted_catalog:*"),
+            "registry:catalog:* registry:deleted_catalog:"
+        );
+        assert_eq!(
+            granted(&admin, "repository:notary.example.com/team/app:pull,push"),
+            "repository:notary.example.com/team/app:pull,push",
+            "a content trust GUN is a name"
+        );
+        assert_eq!(granted(&admin, "repository:a:fly,pull"), "repository:a:pull");
+        assert_eq!(granted(&admin, ""), "");
+    }
+
+    #[test]
+    fn scopes_of_one_resource_are_merged() {
+        let admin = admin(Proof::Password);
+        assert_eq!(
+            granted(&admin, "repository:b:push repository:a:pull repository:b:pull,push"),
+            "repository:b:pull,push repository:a:pull"
+        );
+        assert_eq!(granted(&admin, "repository:a:pull repository:a:*"), "repository:a:*");
+        assert_eq!(
+            granted(&admin, "repository:catalog:* registry:catalog:*"),
+            "repository:catalog:* registry:catalog:*"
+        );
+    }
+
+    #[test]
+    fn a_token_begets_no_more_than_itself() {
+        let caller = admin(token("repository:a:pull"));
+        assert_eq!(
+            granted(&caller, "repository:a:pull,push repository:b:pull repository:*:* registry:catalog:*"),
+            "repository:a:pull repository:b: repository:*: registry:catalog:"
+        );
+    }
+
+    #[test]
+    fn the_number_of_scopes_is_bounded() {
+        let admin = admin(Proof::Password);
+        let ask =
+            |count: usize| (0..count).map(|i| format!("repository:r{i}:pull").parse().unwrap()).collect::<Vec<_>>();
+        assert_eq!(grant(&admin, &ask(MOST_SCOPES)).unwrap().len(), MOST_SCOPES);
+        assert_eq!(grant(&admin, &ask(MOST_SCOPES + 1)), Err(TooManyScopes));
+        let same: Vec<Scope> = vec!["repository:a:pull".parse().unwrap(); 10 * MOST_SCOPES];
+        assert_eq!(grant(&admin, &same).unwrap().len(), 1, "the same resource again and again is one");
+    }
+
+    proptest! {
+        /// Whatever is asked for: the token that comes of it allows what the caller may do and was asked for, and no more.
+        #[test]
+        fn a_grant_is_an_intersection(
+            asked in prop::collection::vec(("[ab*]", any::<u8>()), 0..6),
+            held in prop::collection::vec(("[ab*]", any::<u8>()), 0..6),
+            anonymous: bool,
+        ) {
+            let scope = |(name, bits): &(String, u8)| Scope {
+                kind: ResourceKind::Repository,
+                name: name.clone(),
+                actions: Action::EVERY.into_iter().enumerate().filter(|(i, _)| bits & 1 << i != 0).map(|(_, a)| a).collect(),
+            };
+            let asked: Vec<Scope> = asked.iter().map(scope).collect();
+            let held: Vec<Access> = held.iter().map(scope).collect();
+            let row = RegistryRow { anonymous_pull_enabled: true, ..row() };
+            let subject = || match anonymous {
+                true => Subject::Anonymous,
+                false => Subject::Admin { name: row.name.clone(), generation: 1 },
+            };
+            let proof = |access: Vec<Access>| Proof::AccessToken { access: access.into(), expires: Timestamp(i64::MAX) };
+            let caller = Caller::of_subject(&row, subject(), proof(held)).unwrap();
+            let next = Caller::of_subject(&row, subject(), proof(grant(&caller, &asked).unwrap())).unwrap();
+            for name in ["a", "b", "c"] {
+                for action in Action::EVERY {
+                    let wanted = asked.iter().any(|scope| scope.allows(ResourceKind::Repository, name, action));
+                    let before = may(&caller, action, ResourceKind::Repository, name);
+                    let after = may(&next, action, ResourceKind::Repository, name);
+                    prop_assert!(!after || (wanted && before), "{name} {action}");
+                    let by_name = asked.iter().any(|s| s.name == name && s.allows(ResourceKind::Repository, name, action));
+                    prop_assert!(after || !(by_name && before), "{name} {action} was lost");
+                }
+            }
+        }
+    }
+}

@@ -108,3 +108,29 @@ fn key_id(public_key: &[u8]) -> String {
 fn context(kid: &str) -> String {
     format!("signing-key/{kid}")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::random::SystemRandom;
+
+    #[test]
+    fn key_ids_are_those_of_libtrust() {
+        // base64.b32encode(hashlib.sha256(der).digest()[:30]) in Python, in groups of four.
+        assert_eq!(key_id(b""), "4OYM:IQUY:7QOB:JGX3:6TEJ:S35Z:EQT2:4QPE:MSNZ:GTFE:SWMR:W6CS");
+        assert_eq!(key_id(b"public key"), "6VU2:Q3J4:FSGX:3WRG:WXN6:UIF5:LQM6:5M25:7RR7:3NZE:XLCP:EHBC");
+    }
+
+    #[test]
+    fn a_key_opens_from_its_row_as_it_was_made() {
+        let sealing = SealingKey::ephemeral(&SystemRandom);
+        let (made, row) = SigningKey::generate(&sealing, [Timestamp(1), Timestamp(2), Timestamp(3)]).unwrap();
+        let opened = SigningKey::open(&sealing, &row).unwrap();
+        assert_eq!((&opened.id, &opened.header), (&made.id, &made.header));
+        assert_eq!(opened.public.as_ref(), made.public.as_ref());
+        assert_eq!([opened.created_at, opened.signs_until, opened.verifies_until].map(|time| time.0), [1, 2, 3]);
+
+        let renamed = SigningKeyRow { kid: "AAAA".to_owned(), ..row };
+        assert!(matches!(SigningKey::open(&sealing, &renamed), Err(Error::Sealed { .. })));
+    }
+}

@@ -5,4 +5,4 @@ mod journeys;
 mod rotation;
 mod setup;
 
-pub(crate) use setup::{Installation, registry_row};
+pub(crate) use setup::registry_row;

@@ -9,6 +9,7 @@
 //! header can ask for anything. A library checks in the tests that what we write is a JWT.
 
 use aws_lc_rs::rsa::KeyPair as RsaKeyPair;
+use aws_lc_rs::signature::{ParsedPublicKey, RSA_PKCS1_SHA256};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL;
 use serde::{Deserialize, Serialize};
@@ -56,41 +57,42 @@ impl UnverifiedToken<'_> {
     }
 
     /// What it claims, if this key signed it.
-    pub(crate) fn verify(&self, key: &aws_lc_rs::signature::ParsedPublicKey) -> Result<Claims, TokenProblem> {
+    pub(crate) fn verify(&self, key: &ParsedPublicKey) -> Result<Claims, TokenProblem> {
         key.verify_sig(self.signed.as_bytes(), &self.signature).map_err(|_| TokenProblem::Signature)?;
         decode(self.claims)
     }
 }
 
 /// Writes and signs a token. `header` is what [`encode_header`] returned for the key.
-///
-/// # Errors
-/// `None` when it would be longer than any that we accept.
-pub(crate) fn encode(header: &str, claims: &Claims, key: &RsaKeyPair) -> Option<Result<String, SigningError>> {
+pub(crate) fn encode(header: &str, claims: &Claims, key: &RsaKeyPair) -> Result<String, EncodeError> {
     let claims = serde_json::to_vec(claims).expect("claims are strings, numbers and lists of those");
     let mut signature = vec![0; key.public_modulus_len()];
     let encoded = |bytes: usize| base64::encoded_len(bytes, false).unwrap_or(usize::MAX);
-    let length =
-        [header.len(), encoded(claims.len()), encoded(signature.len()), 2].into_iter().fold(0, usize::saturating_add);
+    let parts = [header.len(), encoded(claims.len()), encoded(signature.len())];
+    let length = parts.into_iter().fold(2, usize::saturating_add);
     if length > LONGEST_TOKEN {
-        return None;
+        return Err(EncodeError::TooLong);
     }
+
     let mut token = String::with_capacity(length);
     token.push_str(header);
     token.push('.');
     BASE64URL.encode_string(&claims, &mut token);
     let random = aws_lc_rs::rand::SystemRandom::new();
-    if key.sign(&aws_lc_rs::signature::RSA_PKCS1_SHA256, &random, token.as_bytes(), &mut signature).is_err() {
-        return Some(Err(SigningError));
-    }
+    key.sign(&RSA_PKCS1_SHA256, &random, token.as_bytes(), &mut signature).map_err(|_| EncodeError::Signing)?;
     token.push('.');
     BASE64URL.encode_string(&signature, &mut token);
-    Some(Ok(token))
+    Ok(token)
 }
 
-/// The private key could not sign.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct SigningError;
+/// Why a token could not be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum EncodeError {
+    /// It would be longer than any that we accept.
+    TooLong,
+    /// The private key did not sign.
+    Signing,
+}
 
 /// The first part of the tokens that the key with this id signs.
 pub(crate) fn encode_header(key_id: &str) -> String {
@@ -226,3 +228,182 @@ pub(crate) const LONGEST_LIFETIME_SECONDS: i64 = 11_700;
 pub(crate) const ISSUER: &str = "Azure Container Registry";
 const ALGORITHM: &str = "RS256";
 const TYPE: &str = "JWT";
+
+#[cfg(test)]
+mod tests {
+    use aws_lc_rs::encoding::{AsDer, PublicKeyX509Der};
+    use aws_lc_rs::signature::{KeyPair, RSA_PKCS1_2048_8192_SHA256};
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    fn claims() -> Claims {
+        let access = Access { kind: ResourceKind::Repository, name: "team/app".into(), actions: vec![Action::Pull] };
+        Claims {
+            jti: "4f0d6f0e-1111-4222-8333-9a9b9c9d9e9f".into(),
+            sub: "contoso".into(),
+            nbf: 1_790_000_000,
+            exp: 1_790_004_500,
+            iat: 1_790_000_000,
+            iss: ISSUER.into(),
+            aud: "contoso.azurecr.io".into(),
+            version: "2.0".into(),
+            rid: "0123456789abcdef0123456789abcdef".into(),
+            access: Some(vec![access.into()]),
+            permissions: None,
+            roles: vec![],
+            grant_type: GrantType::AccessToken,
+            wharf: SubjectClaim::Admin { generation: 7 },
+        }
+    }
+
+    fn part(json: &serde_json::Value) -> String {
+        BASE64URL.encode(json.to_string())
+    }
+
+    #[test]
+    fn an_access_token_has_the_documented_claims() {
+        let expected = json!({
+            "jti": "4f0d6f0e-1111-4222-8333-9a9b9c9d9e9f", "sub": "contoso",
+            "nbf": 1_790_000_000, "exp": 1_790_004_500, "iat": 1_790_000_000,
+            "iss": "Azure Container Registry", "aud": "contoso.azurecr.io", "version": "2.0",
+            "rid": "0123456789abcdef0123456789abcdef",
+            "access": [{"type": "repository", "name": "team/app", "actions": ["pull"]}],
+            "roles": [], "grant_type": "access_token",
+            "wharf": {"subject": "admin", "generation": 7},
+        });
+        assert_eq!(serde_json::to_value(claims()).unwrap(), expected);
+    }
+
+    #[test]
+    fn a_refresh_token_has_the_documented_claims() {
+        let claims = Claims {
+            exp: 1_790_011_700,
+            version: "1.0".into(),
+            grant_type: GrantType::RefreshToken,
+            access: None,
+            permissions: Some(Permissions { actions: vec!["*".into()], not_actions: None }),
+            ..claims()
+        };
+        let expected = json!({
+            "jti": "4f0d6f0e-1111-4222-8333-9a9b9c9d9e9f", "sub": "contoso",
+            "nbf": 1_790_000_000, "exp": 1_790_011_700, "iat": 1_790_000_000,
+            "iss": "Azure Container Registry", "aud": "contoso.azurecr.io", "version": "1.0",
+            "rid": "0123456789abcdef0123456789abcdef", "grant_type": "refresh_token",
+            "permissions": {"Actions": ["*"], "NotActions": null}, "roles": [],
+            "wharf": {"subject": "admin", "generation": 7},
+        });
+        assert_eq!(serde_json::to_value(claims).unwrap(), expected);
+    }
+
+    #[test]
+    fn a_jwt_library_finds_our_tokens_to_be_jwts() {
+        let key = RsaKeyPair::generate(aws_lc_rs::rsa::KeySize::Rsa2048).unwrap();
+        let token = encode(&encode_header("ABCD:EFGH"), &claims(), &key).unwrap();
+
+        let mut validation = jsonwebtoken::Validation::new(jsonwebtoken::Algorithm::RS256);
+        validation.validate_exp = false; // It asks the machine's clock.
+        validation.set_audience(&["contoso.azurecr.io"]);
+        validation.set_issuer(&[ISSUER]);
+        let public = jsonwebtoken::DecodingKey::from_rsa_der(key.public_key().as_ref());
+        let decoded = jsonwebtoken::decode::<Claims>(&token, &public, &validation).unwrap();
+        assert_eq!(decoded.claims, claims());
+        let header = jsonwebtoken::decode_header(&token).unwrap();
+        assert_eq!(serde_json::to_value(header).unwrap(), json!({"alg": "RS256", "typ": "JWT", "kid": "ABCD:EFGH"}));
+    }
+
+    #[test]
+    fn what_is_written_reads_the_same_and_only_by_its_own_key() {
+        let [key, other] = [0, 1].map(|_| RsaKeyPair::generate(aws_lc_rs::rsa::KeySize::Rsa2048).unwrap());
+        let public = |key: &RsaKeyPair| {
+            let der: PublicKeyX509Der<'_> = key.public_key().as_der().unwrap();
+            ParsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, der.as_ref()).unwrap()
+        };
+        let token = encode(&encode_header("ABCD"), &claims(), &key).unwrap();
+        let parsed = parse_token(&token).unwrap();
+        assert_eq!(parsed.key_id(), "ABCD");
+        assert_eq!(parsed.verify(&public(&key)).unwrap(), claims());
+        assert_eq!(parsed.verify(&public(&other)).unwrap_err(), TokenProblem::Signature);
+    }
+
+    #[test]
+    fn keys_of_access_entries_may_be_in_pascal_case() {
+        let read = |json: serde_json::Value| serde_json::from_value::<AccessClaim>(json).unwrap().known();
+        let lower = read(json!({"type": "repository", "name": "a", "actions": ["pull", "fly"]})).unwrap();
+        let pascal = read(json!({"Type": "repository", "Name": "a", "Actions": ["pull"]})).unwrap();
+        assert_eq!(lower, pascal, "and what is not known is left out");
+        assert_eq!(read(json!({"type": "planet", "name": "a", "actions": ["pull"]})), None);
+    }
+
+    #[test]
+    fn a_header_that_is_not_exactly_ours_is_refused() {
+        let claims = part(&json!({}));
+        let with =
+            |header: serde_json::Value| parse_token(&format!("{}.{claims}.AAAA", part(&header))).map(drop).unwrap_err();
+        assert_eq!(with(json!({"alg": "none", "typ": "JWT", "kid": "A"})), TokenProblem::Algorithm);
+        assert_eq!(with(json!({"alg": "HS256", "typ": "JWT", "kid": "A"})), TokenProblem::Algorithm);
+        assert_eq!(with(json!({"alg": "rs256", "typ": "JWT", "kid": "A"})), TokenProblem::Algorithm);
+        assert_eq!(with(json!({"alg": "RS512", "typ": "JWT", "kid": "A"})), TokenProblem::Algorithm);
+        for (name, value) in [
+            ("crit", json!(["exp"])),
+            ("jwk", json!({"kty": "RSA", "n": "AQAB", "e": "AQAB"})),
+            ("jku", json!("https://example.com/keys")),
+            ("x5c", json!(["MIIB"])),
+            ("b64", json!(false)),
+        ] {
+            let mut header = json!({"alg": "RS256", "typ": "JWT", "kid": "A"});
+            header[name] = value;
+            assert_eq!(with(header), TokenProblem::Malformed, "{name}");
+        }
+        assert_eq!(with(json!({"alg": "RS256", "typ": "JWT"})), TokenProblem::Malformed);
+        assert_eq!(with(json!({"alg": "RS256", "typ": "at+jwt", "kid": "A"})), TokenProblem::Malformed);
+        assert_eq!(with(json!(["RS256"])), TokenProblem::Malformed);
+    }
+
+    #[test]
+    fn malformed_tokens_are_refused() {
+        let header = encode_header("A");
+        assert!(parse_token(&format!("{header}.e30.AAAA")).is_ok());
+        for bad in [
+            String::new(),
+            ".".into(),
+            "..".into(),
+            header.clone(),
+            format!("{header}.e30"),
+            format!("{header}=.e30.AAAA"),
+            format!("{header}.e30.AAA="),
+            format!("{header}.e30.AA+A"),
+            format!("{header}.e30.AAAB\n"),
+            format!(" {header}.e30.AAAA"),
+        ] {
+            assert_eq!(parse_token(&bad).map(drop), Err(TokenProblem::Malformed), "{bad}");
+        }
+        let long = format!("{header}.{}.AAAA", "A".repeat(LONGEST_TOKEN));
+        assert_eq!(parse_token(&long).map(drop), Err(TokenProblem::TooLong));
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_panics(token in ".{0,200}") {
+            let _ = parse_token(&token);
+        }
+
+        #[test]
+        fn nothing_panics_on_three_parts(parts in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..60), 0..5)) {
+            let token: Vec<String> = parts.iter().map(|part| BASE64URL.encode(part)).collect();
+            let _ = parse_token(&token.join("."));
+            for part in &token {
+                let _ = decode::<Claims>(part);
+            }
+        }
+
+        #[test]
+        fn nothing_panics_on_nearly_right_json(position in 0_usize..400, byte: u8) {
+            let mut json = serde_json::to_vec(&claims()).unwrap();
+            let position = position % json.len();
+            json[position] = byte;
+            let _ = decode::<Claims>(&BASE64URL.encode(json));
+        }
+    }
+}
