@@ -1,0 +1,424 @@
+//! What `wharf` can be told, and from where: flag, environment, `wharf.toml`, the server that runs on the same data
+//! directory, default. The first of these that says something wins, key by key.
+//!
+//! Each section of the file has a module of its own; the documentation of its fields is the reference. A configuration
+//! that is wrong anywhere is refused as a whole, with the key, its value's place and what would be right.
+
+mod egress;
+mod gc;
+mod limits;
+mod listen;
+mod log;
+mod storage;
+mod tls;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use clap::ArgMatches;
+use clap::parser::ValueSource;
+use serde::{Deserialize, Serialize};
+
+pub(crate) use self::egress::Cidr;
+pub(crate) use self::gc::GcConfig;
+pub(crate) use self::limits::LimitsConfig;
+pub(crate) use self::listen::{Domain, ListenAddress, ListenConfig};
+pub(crate) use self::log::{AccessLog, LogConfig, LogFormat};
+pub(crate) use self::storage::{Location, StorageConfig};
+pub(crate) use self::tls::TlsConfig;
+use crate::data_dir::{DataDir, ServerFile};
+
+/// The file that is read when `--config` is not given, if it exists.
+const DEFAULT_FILE: &str = "wharf.toml";
+
+/// The whole configuration, each value with its origin.
+#[derive(Clone, Debug)]
+pub(crate) struct Config {
+    /// The data directory.
+    pub(crate) data: PathBuf,
+    /// Addresses and names.
+    pub(crate) listen: ListenConfig,
+    /// Where rows and bytes are kept.
+    pub(crate) storage: StorageConfig,
+    /// The certificate, when it is not our own.
+    pub(crate) tls: TlsConfig,
+    /// What is logged, and how.
+    pub(crate) log: LogConfig,
+    /// Bounds on what a client may take.
+    pub(crate) limits: LimitsConfig,
+    /// When the collector runs and what it spares.
+    pub(crate) gc: GcConfig,
+    /// Internal addresses that addresses given by users may resolve to.
+    pub(crate) allow_internal: Vec<Cidr>,
+    /// Where each key's value comes from.
+    pub(crate) origins: BTreeMap<&'static str, Origin>,
+}
+
+/// Where a value comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// A flag on the command line, such as `--data`.
+    Flag(String),
+    /// A variable such as `WHARF_DATA`.
+    Environment(String),
+    /// The file that was read.
+    File(PathBuf),
+    /// The server that runs, or ran last, on the data directory.
+    Server(PathBuf),
+    /// Nobody said anything.
+    Default,
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Flag(flag) => f.write_str(flag),
+            Self::Environment(variable) => f.write_str(variable),
+            Self::File(path) | Self::Server(path) => path.display().fmt(f),
+            Self::Default => f.write_str("default"),
+        }
+    }
+}
+
+/// Flags that every command understands.
+#[derive(Clone, Debug, Default, clap::Args)]
+#[command(next_help_heading = "Configuration")]
+pub(crate) struct CommonFlags {
+    /// Configuration file [default: ./wharf.toml if there is one]
+    #[arg(long, value_name = "FILE", env = "WHARF_CONFIG")]
+    config: Option<PathBuf>,
+    /// Data directory [default: ./wharf-data]
+    #[arg(long, value_name = "DIR", env = "WHARF_DATA")]
+    data: Option<PathBuf>,
+    /// Database: postgres://… [default: SQLite in the data directory]
+    #[arg(long, value_name = "URL", env = "WHARF_DATABASE", hide_env_values = true)]
+    database: Option<Location>,
+    /// Blob storage: s3://…, az://…, gs://… [default: files in the data directory]
+    #[arg(long, value_name = "URL", env = "WHARF_BLOBS", hide_env_values = true)]
+    blobs: Option<Location>,
+    /// Where HTTP is served, or "off" [default: 127.0.0.1:5000]
+    #[arg(long, value_name = "ADDR", env = "WHARF_HTTP")]
+    http: Option<ListenAddress>,
+    /// Where HTTPS is served, or "off" [default: 127.0.0.1:5443]
+    #[arg(long, value_name = "ADDR", env = "WHARF_HTTPS")]
+    https: Option<ListenAddress>,
+    /// Domain under which each registry has its host name [default: wharf.localhost]
+    #[arg(long, value_name = "NAME", env = "WHARF_DOMAIN")]
+    domain: Option<Domain>,
+}
+
+/// Flags of `wharf serve` alone.
+#[derive(Clone, Debug, Default, clap::Args)]
+#[command(next_help_heading = "Serving")]
+pub(crate) struct ServeFlags {
+    #[command(flatten)]
+    tls: tls::TlsFlags,
+    #[command(flatten)]
+    log: log::LogFlags,
+    #[command(flatten)]
+    limits: limits::LimitsFlags,
+    #[command(flatten)]
+    egress: egress::EgressFlags,
+}
+
+/// The keys of `wharf.toml`. The flags of the command line stand at the top, under their own names.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ConfigFile {
+    data: Option<PathBuf>,
+    database: Option<Location>,
+    blobs: Option<Location>,
+    http: Option<ListenAddress>,
+    https: Option<ListenAddress>,
+    domain: Option<Domain>,
+    allow_internal: Option<Vec<Cidr>>,
+    #[serde(default)]
+    tls: tls::TlsSection,
+    #[serde(default)]
+    log: log::LogSection,
+    #[serde(default)]
+    limits: limits::LimitsSection,
+    #[serde(default)]
+    gc: gc::GcSection,
+}
+
+impl Config {
+    /// Puts the configuration together from `common`, `serve` (for the command that serves), the file and the server on
+    /// the data directory. `matches` are the matches of the subcommand; they tell a flag from a variable.
+    ///
+    /// # Errors
+    /// When the file cannot be read or understood, or when values contradict each other.
+    pub(crate) fn load(
+        common: &CommonFlags,
+        serve: Option<&ServeFlags>,
+        matches: &ArgMatches,
+    ) -> Result<Self, anyhow::Error> {
+        let (path, file) = match &common.config {
+            Some(path) => (Some(path.clone()), read_file(path)?),
+            None if Path::new(DEFAULT_FILE).is_file() => {
+                (Some(PathBuf::from(DEFAULT_FILE)), read_file(Path::new(DEFAULT_FILE))?)
+            }
+            None => (None, ConfigFile::default()),
+        };
+        let nothing = ServeFlags::default();
+        let flags = serve.unwrap_or(&nothing);
+        let mut layers = Layers { matches, path, server: None, origins: BTreeMap::new() };
+
+        let data = layers.pick("data", "data", common.data.clone(), file.data, || PathBuf::from("wharf-data"));
+        // What another server listens on tells the other commands where it can be reached; it is no wish of the
+        // operator's for the next one.
+        let server = if serve.is_none() { ServerFile::read(&DataDir::at(&data)) } else { None };
+        layers.server = server.as_ref().map(|_| DataDir::at(&data).server_file());
+        let running = server.as_ref();
+
+        let config = Self {
+            listen: ListenConfig::layer(
+                &mut layers,
+                (common.http, file.http, running.map(|server| server.http)),
+                (common.https, file.https, running.map(|server| server.https)),
+                (
+                    common.domain.clone(),
+                    file.domain,
+                    running.filter(|server| server.domain_is_set).map(|server| server.domain.clone()),
+                ),
+            ),
+            storage: StorageConfig {
+                database: layers.pick_option("database", "database", common.database.clone(), file.database),
+                blobs: layers.pick_option("blobs", "blobs", common.blobs.clone(), file.blobs),
+            },
+            tls: TlsConfig::layer(&mut layers, &flags.tls, file.tls),
+            log: LogConfig::layer(&mut layers, &flags.log, file.log),
+            limits: LimitsConfig::layer(&mut layers, &flags.limits, file.limits),
+            gc: GcConfig::layer(&mut layers, file.gc),
+            allow_internal: layers.pick(
+                "allow_internal",
+                "allow_internal",
+                flags.egress.allow_internal.clone(),
+                file.allow_internal,
+                Vec::new,
+            ),
+            data,
+            origins: layers.origins,
+        };
+        config.validate()?;
+        Ok(config)
+    }
+
+    /// The rules between fields.
+    ///
+    /// # Errors
+    /// Names the keys that contradict each other, and where their values come from.
+    fn validate(&self) -> Result<(), anyhow::Error> {
+        self.listen.validate(self)?;
+        self.tls.validate(self)?;
+        self.limits.validate(self)?;
+        self.gc.validate(self)?;
+        self.storage.validate(self)
+    }
+
+    /// A key and its value's place, for messages.
+    fn place(&self, key: &str) -> String {
+        match self.origins.get(key) {
+            Some(Origin::File(path)) => format!("{key} in {}", path.display()),
+            Some(Origin::Flag(flag)) => flag.clone(),
+            Some(Origin::Environment(variable)) => variable.clone(),
+            _ => key.to_owned(),
+        }
+    }
+
+    /// Every key with its value as text and its origin, for `wharf config`. Passwords in addresses are hidden.
+    pub(crate) fn entries(&self) -> Vec<Entry> {
+        let address = |location: &Option<Location>, default: &str| {
+            location.as_ref().map_or_else(|| default.to_owned(), Location::masked)
+        };
+        let path = |path: &Option<PathBuf>| path.as_ref().map_or_else(String::new, |path| path.display().to_string());
+        let seconds = |span: std::time::Duration| span.as_secs().to_string();
+        let values = [
+            ("data", self.data.display().to_string()),
+            ("http", self.listen.http.to_string()),
+            ("https", self.listen.https.to_string()),
+            ("domain", self.listen.domain.to_string()),
+            ("database", address(&self.storage.database, "SQLite in the data directory")),
+            ("blobs", address(&self.storage.blobs, "files in the data directory")),
+            ("allow_internal", self.allow_internal.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")),
+            ("tls.cert", path(&self.tls.cert)),
+            ("tls.key", path(&self.tls.key)),
+            ("log.format", self.log.format.to_string()),
+            ("log.level", self.log.level.clone()),
+            ("log.access", self.log.access.to_string()),
+            ("log.sample_every", self.log.sample_every.to_string()),
+            ("limits.connections", self.limits.connections.to_string()),
+            ("limits.header_bytes", self.limits.header_bytes.to_string()),
+            ("limits.idle_timeout_seconds", seconds(self.limits.idle_timeout)),
+            ("limits.stall_timeout_seconds", seconds(self.limits.stall_timeout)),
+            ("limits.shutdown_grace_seconds", seconds(self.limits.shutdown_grace)),
+            ("gc.interval_seconds", seconds(self.gc.interval)),
+            ("gc.grace_seconds", seconds(self.gc.grace)),
+            ("gc.upload_ttl_seconds", seconds(self.gc.upload_ttl)),
+        ];
+        let origin = |key: &str| self.origins.get(key).unwrap_or(&Origin::Default).to_string();
+        values.into_iter().map(|(key, value)| Entry { key, value, origin: origin(key) }).collect()
+    }
+}
+
+/// One line of `wharf config`.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Entry {
+    key: &'static str,
+    value: String,
+    origin: String,
+}
+
+impl Entry {
+    /// The cells of its row in a table.
+    pub(crate) fn cells(&self) -> Vec<String> {
+        vec![self.key.to_owned(), self.value.clone(), self.origin.clone()]
+    }
+}
+
+/// Chooses between the places that may set a key, and remembers the choice.
+struct Layers<'a> {
+    matches: &'a ArgMatches,
+    path: Option<PathBuf>,
+    server: Option<PathBuf>,
+    origins: BTreeMap<&'static str, Origin>,
+}
+
+impl Layers<'_> {
+    /// The value of `key`: `given` on the command line or in the environment (there it is called `id`), `file`, default.
+    fn pick<T>(
+        &mut self,
+        key: &'static str,
+        id: &str,
+        given: Option<T>,
+        file: Option<T>,
+        default: impl FnOnce() -> T,
+    ) -> T {
+        self.pick_option(key, id, given, file).unwrap_or_else(default)
+    }
+
+    /// Like [`Layers::pick`] for a key without a default.
+    fn pick_option<T>(&mut self, key: &'static str, id: &str, given: Option<T>, file: Option<T>) -> Option<T> {
+        let origin = match (&given, &file) {
+            (Some(_), _) => self.given_origin(id),
+            (None, Some(_)) => Origin::File(self.path.clone().unwrap_or_default()),
+            (None, None) => Origin::Default,
+        };
+        self.origins.insert(key, origin);
+        given.or(file)
+    }
+
+    /// Like [`Layers::pick`], with what a server on the data directory does before the default.
+    fn pick_with_server<T>(
+        &mut self,
+        key: &'static str,
+        (given, file, server): (Option<T>, Option<T>, Option<T>),
+        default: impl FnOnce() -> T,
+    ) -> T {
+        match (self.pick_option(key, key, given, file), server) {
+            (Some(value), _) => value,
+            (None, Some(value)) => {
+                self.origins.insert(key, Origin::Server(self.server.clone().unwrap_or_default()));
+                value
+            }
+            (None, None) => default(),
+        }
+    }
+
+    fn given_origin(&self, id: &str) -> Origin {
+        // A command does not know every id: what it does not know was not given to it.
+        match self.matches.try_contains_id(id).ok().and_then(|_| self.matches.value_source(id)) {
+            Some(ValueSource::EnvVariable) => Origin::Environment(format!("WHARF_{}", id.to_uppercase())),
+            _ => Origin::Flag(format!("--{}", id.replace('_', "-"))),
+        }
+    }
+}
+
+fn read_file(path: &Path) -> Result<ConfigFile, anyhow::Error> {
+    let text = std::fs::read_to_string(path).with_context(|| {
+        format!("cannot read the configuration file {}; check the path given with --config", path.display())
+    })?;
+    parse_file(&text).with_context(|| format!("the configuration file {} is not understood", path.display()))
+}
+
+fn parse_file(text: &str) -> Result<ConfigFile, toml::de::Error> {
+    toml::from_str(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{Args as _, FromArgMatches as _};
+
+    use super::*;
+
+    fn load(arguments: &[&str]) -> Result<Config, anyhow::Error> {
+        let command = ServeFlags::augment_args(CommonFlags::augment_args(clap::Command::new("wharf")));
+        let matches = command.try_get_matches_from(std::iter::once(&"wharf").chain(arguments))?;
+        let common = CommonFlags::from_arg_matches(&matches)?;
+        let serve = ServeFlags::from_arg_matches(&matches)?;
+        Config::load(&common, Some(&serve), &matches)
+    }
+
+    fn file(text: &str) -> (tempfile::TempDir, String) {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("wharf.toml");
+        std::fs::write(&path, text).unwrap();
+        let path = path.to_str().unwrap().to_owned();
+        (directory, path)
+    }
+
+    #[test]
+    fn defaults_start_a_server_on_a_laptop() {
+        let config = load(&[]).unwrap();
+        assert_eq!(config.data, Path::new("wharf-data"));
+        assert_eq!(config.listen.http.to_string(), "127.0.0.1:5000");
+        assert_eq!(config.listen.https.to_string(), "127.0.0.1:5443");
+        assert_eq!(config.listen.domain.as_str(), "wharf.localhost");
+        assert!(!config.listen.domain_is_set);
+        assert!(config.storage.database.is_none() && config.storage.blobs.is_none());
+    }
+
+    #[test]
+    fn a_flag_goes_before_the_file_and_the_file_before_the_default() {
+        let (_directory, path) = file("data = \"/from/file\"\nhttp = \"0.0.0.0:80\"\n[limits]\nconnections = 7\n");
+        let config = load(&["--config", &path, "--data", "/from/flag"]).unwrap();
+        assert_eq!(config.data, Path::new("/from/flag"));
+        assert_eq!(config.origins["data"], Origin::Flag("--data".to_owned()));
+        assert_eq!(config.listen.http.to_string(), "0.0.0.0:80");
+        assert_eq!(config.origins["http"], Origin::File(path.into()));
+        assert_eq!(config.limits.connections, 7);
+        assert_eq!(config.origins["https"], Origin::Default);
+    }
+
+    #[test]
+    fn errors_name_file_key_and_place() {
+        let (_directory, path) = file("http = \"127.0.0.1:5000\"\ndomian = \"x\"\n");
+        let message = format!("{:#}", load(&["--config", &path]).unwrap_err());
+        assert!(message.contains(&path) && message.contains("line 2") && message.contains("domian"), "{message}");
+
+        let (_directory, path) = file("[limits]\nconnections = \"many\"\n");
+        let message = format!("{:#}", load(&["--config", &path]).unwrap_err());
+        assert!(message.contains("line 2") && message.contains("connections"), "{message}");
+
+        let (_directory, path) = file("https = \"nowhere\"\n");
+        let message = format!("{:#}", load(&["--config", &path]).unwrap_err());
+        assert!(message.contains("line 1") && message.contains("address"), "{message}");
+    }
+
+    #[test]
+    fn contradictions_name_both_places() {
+        let message = format!("{:#}", load(&["--tls-cert", "a.pem"]).unwrap_err());
+        assert!(message.contains("--tls-cert") && message.contains("tls.key"), "{message}");
+        let message = format!("{:#}", load(&["--http", "off", "--https", "off"]).unwrap_err());
+        assert!(message.contains("--http") && message.contains("--https"), "{message}");
+    }
+
+    #[test]
+    fn internal_ranges_are_repeatable_and_comma_separated() {
+        let config = load(&["--allow-internal", "10.0.0.0/8,192.168.7.1", "--allow-internal", "fd00::/8"]).unwrap();
+        let ranges: Vec<_> = config.allow_internal.iter().map(ToString::to_string).collect();
+        assert_eq!(ranges, ["10.0.0.0/8", "192.168.7.1/32", "fd00::/8"]);
+    }
+}
