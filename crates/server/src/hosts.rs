@@ -1,0 +1,169 @@
+//! Which registry a host names, and which host a registry has.
+//!
+//! ```text
+//! <name>.<domain>[:port]          the registry <name>
+//! login. management. portal.      reserved for services, never a registry
+//! anything else                   the default host: the default registry
+//! ```
+
+use wharf_model::RegistryName;
+
+use crate::config::{Config, Domain};
+
+/// The registry that the first start creates and the default host serves.
+pub(crate) const DEFAULT_REGISTRY: &str = "wharf";
+
+/// Names under the domain that no registry can have, because services answer there.
+pub(crate) const RESERVED_NAMES: [&str; 3] = ["login", "management", "portal"];
+
+/// What a host names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum HostTarget {
+    /// A registry by its name; whether it exists is not known here.
+    Registry(RegistryName),
+    /// A name under the domain that can be no registry's.
+    Nobody,
+    /// Any other host: the default registry.
+    Default,
+}
+
+/// The names under which this server is known.
+#[derive(Clone, Debug)]
+pub(crate) struct Hosts {
+    domain: Domain,
+    domain_is_set: bool,
+    port: u16,
+    /// `.<domain>`, kept so that a request does not build it.
+    suffix: String,
+}
+
+impl Hosts {
+    /// Names for a server whose HTTPS listener (or, without one, HTTP listener) has this `port`.
+    pub(crate) fn new(domain: Domain, domain_is_set: bool, port: u16) -> Self {
+        let suffix = format!(".{domain}");
+        Self { domain, domain_is_set, port, suffix }
+    }
+
+    /// Names as configured. A port of 0 is one that the kernel will choose.
+    pub(crate) fn of(config: &Config) -> Self {
+        let port = config.listen.https.port().or(config.listen.http.port()).unwrap_or(443);
+        Self::new(config.listen.domain.clone(), config.listen.domain_is_set, port)
+    }
+
+    /// The login server of a registry: `<name>.<domain>`, with the port where it is not 443. The default registry's is
+    /// `localhost:<port>` until a domain is chosen, so that it works without DNS.
+    pub(crate) fn login_server(&self, registry: &RegistryName) -> String {
+        if registry.as_str() == DEFAULT_REGISTRY && !self.domain_is_set {
+            return format!("localhost:{}", self.port);
+        }
+        match self.port {
+            443 => format!("{registry}{}", self.suffix),
+            port => format!("{registry}{}:{port}", self.suffix),
+        }
+    }
+
+    /// The domain of the registries.
+    pub(crate) fn domain(&self) -> &Domain {
+        &self.domain
+    }
+
+    /// What `host` (without port) names.
+    pub(crate) fn target(&self, host: &str) -> HostTarget {
+        let host = host.strip_suffix('.').unwrap_or(host);
+        let Some(split) = host.len().checked_sub(self.suffix.len()) else { return HostTarget::Default };
+        // `get` because a host is ASCII only after it was checked, and this must not depend on it.
+        match (host.get(..split), host.get(split..)) {
+            (Some(name), Some(suffix)) if suffix.eq_ignore_ascii_case(&self.suffix) => {
+                match RegistryName::parse_any_case(name) {
+                    Ok(name) if !RESERVED_NAMES.contains(&name.as_str()) => HostTarget::Registry(name),
+                    _ => HostTarget::Nobody,
+                }
+            }
+            _ => HostTarget::Default,
+        }
+    }
+}
+
+/// Takes a `Host` header or `:authority` apart into host and port; `None` when it is not `host[:port]` of plain
+/// characters. What passes can stand in a URL, a header and a log line as it is.
+///
+/// Source: RFC 3986, 3.2.2; without user information, percent-encoding and zone ids, which no client sends here.
+pub(crate) fn split_host(authority: &str) -> Option<(&str, Option<u16>)> {
+    let (host, port) = if let Some(rest) = authority.strip_prefix('[') {
+        let (address, after) = rest.split_once(']')?;
+        address.parse::<std::net::Ipv6Addr>().ok()?;
+        let host = &authority[..address.len() + 2];
+        match after {
+            "" => (host, None),
+            _ => (host, Some(after.strip_prefix(':')?)),
+        }
+    } else {
+        match authority.split_once(':') {
+            Some((host, port)) => (host, Some(port)),
+            None => (authority, None),
+        }
+    };
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'.' || b == b'_';
+    if host.is_empty() || host.len() > 255 || !(host.starts_with('[') || host.bytes().all(plain)) {
+        return None;
+    }
+    match port {
+        None | Some("") => Some((host, None)),
+        Some(digits) if digits.bytes().all(|b| b.is_ascii_digit()) => Some((host, Some(digits.parse().ok()?))),
+        Some(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hosts(domain_is_set: bool, port: u16) -> Hosts {
+        Hosts::new("wharf.localhost".parse().unwrap(), domain_is_set, port)
+    }
+
+    fn registry(name: &str) -> HostTarget {
+        HostTarget::Registry(name.parse().unwrap())
+    }
+
+    #[test]
+    fn a_label_under_the_domain_is_a_registry() {
+        let hosts = hosts(false, 5443);
+        assert_eq!(hosts.target("contoso.wharf.localhost"), registry("contoso"));
+        assert_eq!(hosts.target("Contoso.WHARF.localhost."), registry("contoso"));
+        for nobody in ["a.wharf.localhost", "a.contoso.wharf.localhost", ".wharf.localhost", "portal.wharf.localhost"] {
+            assert_eq!(hosts.target(nobody), HostTarget::Nobody, "{nobody}");
+        }
+    }
+
+    #[test]
+    fn anything_else_is_the_default_host() {
+        let hosts = hosts(false, 5443);
+        for host in
+            ["localhost", "127.0.0.1", "[::1]", "wharf.localhost", "registry.example.com", "xwharf.localhost", "é"]
+        {
+            assert_eq!(hosts.target(host), HostTarget::Default, "{host}");
+        }
+    }
+
+    #[test]
+    fn login_servers_follow_domain_and_port() {
+        let (default, other) = ("wharf".parse().unwrap(), "contoso".parse().unwrap());
+        assert_eq!(hosts(false, 5443).login_server(&default), "localhost:5443");
+        assert_eq!(hosts(false, 5443).login_server(&other), "contoso.wharf.localhost:5443");
+        assert_eq!(hosts(true, 443).login_server(&default), "wharf.wharf.localhost");
+    }
+
+    #[test]
+    fn hosts_are_plain_or_refused() {
+        assert_eq!(split_host("localhost:5000"), Some(("localhost", Some(5000))));
+        assert_eq!(split_host("localhost"), Some(("localhost", None)));
+        assert_eq!(split_host("[::1]:5000"), Some(("[::1]", Some(5000))));
+        assert_eq!(split_host("[::1]"), Some(("[::1]", None)));
+        for bad in [
+            "", ":5000", "a b", "a/b", "a@b", "a:b", "a:1:2", "a:99999", "[::1", "[x]", "[::1]x", "a\"b", "a\r\nb", "é",
+        ] {
+            assert_eq!(split_host(bad), None, "{bad}");
+        }
+    }
+}
