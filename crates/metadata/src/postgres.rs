@@ -2,9 +2,11 @@
 //!
 //! The server groups commits itself (`commit_delay` is not needed: backends that wait for the log are woken together).
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 
 use crate::{CommitStatistics, Connection, Error, Work};
@@ -44,15 +46,16 @@ impl Postgres {
         let task = tokio::spawn(async move {
             let mut connection = this.connection().await?;
             connection.command("BEGIN").await?;
-            match work(&mut connection).await {
-                Ok(value) => {
+            match AssertUnwindSafe(work(&mut connection)).catch_unwind().await {
+                Ok(Ok(value)) => {
                     connection.command("COMMIT").await?;
                     this.statistics.count(1);
                     Ok(value)
                 }
-                Err(error) => {
+                failed => {
+                    // The connection goes back to the pool, so it may not keep a transaction open, come what may.
                     connection.command("ROLLBACK").await?;
-                    Err(error)
+                    failed.unwrap_or_else(|_panic| Err(Error::Closed.into()))
                 }
             }
         });

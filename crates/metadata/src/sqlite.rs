@@ -4,10 +4,12 @@
 //! queue: the writer begins a transaction, runs every write that waits, each behind a savepoint of its own, commits,
 //! and only then answers them all. While one commit is being synced the next batch gathers by itself.
 
+use std::panic::AssertUnwindSafe;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
 use tokio::sync::{mpsc, oneshot};
 
@@ -145,9 +147,11 @@ async fn run_batch(
             outcome = Err(error);
             break;
         }
-        let ran = job(&mut connection).await;
-        let undone = if ran.keep { Ok(()) } else { connection.command("ROLLBACK TO job").await };
-        answers.push(ran.answer);
+        // A write that panics ends alone: its caller hears that the write was dropped, the writer goes on.
+        let ran = AssertUnwindSafe(job(&mut connection)).catch_unwind().await;
+        let keep = ran.as_ref().is_ok_and(|ran| ran.keep);
+        let undone = if keep { Ok(()) } else { connection.command("ROLLBACK TO job").await };
+        answers.extend(ran.ok().map(|ran| ran.answer));
         if undone.is_err() {
             outcome = undone;
             break;

@@ -217,7 +217,7 @@ impl Artifacts {
                 })
             })
             .await;
-        Ok(row.map_err(Error::Metadata)?)
+        row.map_err(Error::Metadata)
     }
 
     /// Ends a session and removes its bytes.
