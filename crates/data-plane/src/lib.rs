@@ -1,1 +1,35 @@
+//! The registry protocol over HTTP: `/v2/…` and `/oauth2/token`.
+//!
+//! ```text
+//! request ─► router   oci::Route::parse(method, path)          what is wanted
+//!            guard    identity: who calls, and may they        401 with the challenge
+//!            manifests/ blobs/ uploads/ tags …                 parse, call one use case of `registry`, encode
+//!            answer   common headers, AccessInfo               ◄─ response
+//! ```
+//!
+//! Nothing here decides about artifacts; there are no rules in a handler beyond reading the request and writing the
+//! answer. What this crate does not do: finding the registry by host, TLS, access logs and metrics. Those are the
+//! server's, which calls [`DataPlane::serve`] and reads [`AccessInfo`] from the response's extensions.
 
+mod access;
+mod answer;
+mod base;
+mod blobs;
+mod body;
+mod catalog;
+mod config;
+mod cors;
+mod credentials;
+mod failure;
+mod guard;
+mod manifests;
+mod referrers;
+mod request_id;
+mod router;
+mod tags;
+mod token;
+mod uploads;
+
+pub use access::AccessInfo;
+pub use config::DataPlaneConfig;
+pub use router::{DataPlane, RequestHost};

@@ -1,0 +1,190 @@
+//! How what goes wrong becomes an answer: the one place that knows both the use cases' errors and the protocol's.
+//!
+//! What the caller reads and what the log keeps are two things: a failure of ours is logged here, once, with its whole
+//! chain of causes, and the caller is told no more than that it happened.
+
+use std::error::Error as StdError;
+use std::fmt::Write;
+
+use http::{HeaderName, HeaderValue, StatusCode, header};
+use serde_json::{Value, json};
+use tracing::error;
+use wharf_identity::AuthError;
+use wharf_oci::{Code, OciError, PageError, RouteError};
+use wharf_registry::{DeleteBlobError, DeleteManifestError, PutManifestError, UploadError};
+
+use crate::body::interrupted;
+use crate::request_id::RequestId;
+
+/// An answer that is an error, with the headers that go with it and the cause that the log keeps.
+#[derive(Debug)]
+pub(crate) struct Failure(Box<Parts>);
+
+#[derive(Debug)]
+struct Parts {
+    error: OciError,
+    headers: Vec<(HeaderName, HeaderValue)>,
+    cause: Option<Box<dyn StdError + Send + Sync>>,
+}
+
+impl Failure {
+    pub(crate) fn new(error: OciError) -> Self {
+        Self(Box::new(Parts { error, headers: Vec::new(), cause: None }))
+    }
+
+    /// A failure of ours that the caller can do nothing about.
+    pub(crate) fn of_ours(error: OciError, cause: impl StdError + Send + Sync + 'static) -> Self {
+        Self(Box::new(Parts { error, headers: Vec::new(), cause: Some(Box::new(cause)) }))
+    }
+
+    /// The same with a header more.
+    pub(crate) fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.0.headers.push((name, value));
+        self
+    }
+
+    pub(crate) fn error(&self) -> &OciError {
+        &self.0.error
+    }
+
+    pub(crate) fn headers(&self) -> &[(HeaderName, HeaderValue)] {
+        &self.0.headers
+    }
+
+    /// Tells the log, if this is something that the operator must know.
+    pub(crate) fn log(&self, request_id: RequestId, route: &'static str) {
+        if let Some(cause) = &self.0.cause {
+            error!(%request_id, route, status = self.0.error.status.as_u16(), "Request failed: {}", chain(cause.as_ref()));
+        }
+    }
+}
+
+/// An error and everything that caused it, in one line.
+pub(crate) fn chain(error: &(dyn StdError + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let _ = write!(text, ": {cause}");
+        source = cause.source();
+    }
+    text
+}
+
+impl From<OciError> for Failure {
+    fn from(error: OciError) -> Self {
+        Self::new(error)
+    }
+}
+
+impl From<RouteError> for Failure {
+    fn from(error: RouteError) -> Self {
+        let allow = match &error {
+            RouteError::Method { allowed } => HeaderValue::from_str(&allowed.join(", ")).ok(),
+            _ => None,
+        };
+        let failure = Self::new(error.into());
+        match allow {
+            Some(allow) => failure.with_header(header::ALLOW, allow),
+            None => failure,
+        }
+    }
+}
+
+impl From<PageError> for Failure {
+    fn from(error: PageError) -> Self {
+        Self::new(OciError::new(Code::PaginationInvalid).with_message(error.to_string()))
+    }
+}
+
+impl From<wharf_registry::Error> for Failure {
+    fn from(error: wharf_registry::Error) -> Self {
+        let answer = if error.is_full() {
+            OciError::new(Code::Unavailable)
+                .with_status(StatusCode::INSUFFICIENT_STORAGE)
+                .with_message("the registry's storage is full")
+        } else {
+            OciError::new(Code::Unknown)
+        };
+        Self::of_ours(answer, error)
+    }
+}
+
+impl From<AuthError> for Failure {
+    /// For failures of ours; bad credentials are answered by a challenge, which the guard writes.
+    fn from(error: AuthError) -> Self {
+        Self::of_ours(OciError::new(Code::Unavailable), error)
+    }
+}
+
+impl From<PutManifestError> for Failure {
+    fn from(error: PutManifestError) -> Self {
+        let list = |digests: &[wharf_model::Digest]| -> Value {
+            digests.iter().take(MOST_DETAILS).map(|digest| json!({"digest": digest.as_str()})).collect()
+        };
+        match error {
+            PutManifestError::Invalid(reason) => {
+                Self::new(OciError::new(Code::ManifestInvalid).with_detail(reason.to_string()))
+            }
+            PutManifestError::DigestMismatch { ref expected, .. } => Self::new(OciError::digest_mismatch(expected)),
+            PutManifestError::BlobsMissing { ref missing, .. }
+            | PutManifestError::ManifestsMissing { ref missing, .. } => {
+                Self::new(OciError::new(Code::ManifestBlobUnknown).with_detail(list(missing)))
+            }
+            PutManifestError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<DeleteManifestError> for Failure {
+    fn from(error: DeleteManifestError) -> Self {
+        match error {
+            DeleteManifestError::RepositoryUnknown { repository } => Self::new(OciError::name_unknown(&repository)),
+            DeleteManifestError::ManifestUnknown { repository, reference } => {
+                Self::new(OciError::manifest_unknown(&repository, &reference))
+            }
+            DeleteManifestError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<DeleteBlobError> for Failure {
+    fn from(error: DeleteBlobError) -> Self {
+        match error {
+            DeleteBlobError::Unknown { .. } => Self::new(OciError::new(Code::BlobUnknown)),
+            DeleteBlobError::InUse { .. } => {
+                Self::new(OciError::new(Code::Unsupported).with_message(error.to_string()))
+            }
+            DeleteBlobError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<UploadError> for Failure {
+    /// For what every request on an upload can meet. Bytes out of order are answered with where to go on, which the
+    /// handlers know.
+    fn from(error: UploadError) -> Self {
+        let invalid = OciError::new(Code::BlobUploadInvalid);
+        match error {
+            UploadError::Unknown { .. } => Self::new(OciError::new(Code::BlobUploadUnknown)),
+            UploadError::Busy { .. } => {
+                Self::new(invalid.with_status(StatusCode::CONFLICT).with_message(error.to_string()))
+            }
+            UploadError::OutOfOrder { .. } => {
+                Self::new(invalid.with_status(StatusCode::RANGE_NOT_SATISFIABLE).with_message(error.to_string()))
+            }
+            UploadError::WrongLength { .. } => {
+                Self::new(OciError::new(Code::SizeInvalid).with_detail(error.to_string()))
+            }
+            UploadError::TooLarge { .. } => {
+                let too_large = OciError::new(Code::SizeInvalid).with_status(StatusCode::PAYLOAD_TOO_LARGE);
+                Self::new(too_large.with_message(error.to_string()))
+            }
+            UploadError::Body(reason) => interrupted(reason, Code::BlobUploadInvalid),
+            UploadError::DigestMismatch { ref expected, .. } => Self::new(OciError::digest_mismatch(expected)),
+            UploadError::Store(error) => error.into(),
+        }
+    }
+}
+
+/// How many missing things an answer names; there may be thousands.
+const MOST_DETAILS: usize = 20;

@@ -1,0 +1,166 @@
+//! From a request to its handler, and from the handler's result to the response.
+
+use std::fmt;
+use std::sync::Arc;
+
+use axum::body::Body;
+use http::request::Parts;
+use http::{Method, Request, Response};
+use tokio::sync::Semaphore;
+use wharf_identity::{Caller, Identity};
+use wharf_metadata::RegistryRow;
+use wharf_model::RepositoryName;
+use wharf_oci::Route;
+use wharf_registry::{Artifacts, Target};
+
+use crate::access::AccessInfo;
+use crate::answer::{self, Answer, Family};
+use crate::body::RequestBody;
+use crate::config::DataPlaneConfig;
+use crate::request_id::RequestId;
+use crate::{base, blobs, catalog, cors, guard, manifests, referrers, tags, token, uploads};
+
+/// The registry protocol, for all registries. Clones share everything.
+#[derive(Clone)]
+pub struct DataPlane(Arc<Plane>);
+
+/// What all requests share.
+pub(crate) struct Plane {
+    pub(crate) artifacts: Artifacts,
+    pub(crate) identity: Identity,
+    pub(crate) config: DataPlaneConfig,
+    /// A permit per KiB of manifest held in memory.
+    pub(crate) manifest_memory: Semaphore,
+}
+
+/// The registry that a request is for, as its host named it.
+#[derive(Clone, Debug)]
+pub struct RequestHost {
+    /// The registry.
+    pub registry: Arc<RegistryRow>,
+    /// The registry's login server, which becomes the audience of its tokens.
+    pub login_server: String,
+    /// Scheme and host as the client used them, such as `http://localhost:5000`; without a slash at the end.
+    pub base_url: String,
+}
+
+/// What a handler knows of the request, its body apart.
+pub(crate) struct Call<'a> {
+    pub(crate) plane: &'a Plane,
+    pub(crate) host: &'a RequestHost,
+    pub(crate) parts: &'a Parts,
+    pub(crate) caller: &'a Caller,
+}
+
+impl DataPlane {
+    /// Puts the use cases behind HTTP.
+    #[must_use]
+    pub fn new(artifacts: Artifacts, identity: Identity, config: DataPlaneConfig) -> Self {
+        let manifest_memory = Semaphore::new((config.manifests_in_flight_bytes / 1024).max(1));
+        Self(Arc::new(Plane { artifacts, identity, config, manifest_memory }))
+    }
+
+    /// Answers a request for a registry. Paths that are none of the protocol's are answered by 404.
+    ///
+    /// An [`AccessInfo`] lies in the extensions of every response.
+    pub async fn serve(&self, host: RequestHost, request: Request<Body>) -> Response<Body> {
+        let plane = &*self.0;
+        let (parts, body) = request.into_parts();
+        let request_id = RequestId::new();
+        let mut access = AccessInfo::of_nothing(request_id.uuid());
+        let mut body = RequestBody::new(body, &parts.headers, plane.config.idle_timeout);
+
+        let outcome = if parts.method == Method::OPTIONS {
+            cors::preflight(plane, &parts)
+        } else {
+            answer(plane, &host, &parts, &mut body, &mut access).await
+        };
+        let mut response = match outcome {
+            Ok(response) => response,
+            Err(failure) => {
+                failure.log(request_id, access.route);
+                body.drain().await;
+                answer::failure(&failure)
+            }
+        };
+
+        let family = if access.route == "token" { Family::TokenService } else { Family::Registry };
+        let client_request_id =
+            access.is_known().then(|| parts.headers.get(&wharf_oci::header::X_MS_CLIENT_REQUEST_ID)).flatten();
+        answer::add_common_headers(response.headers_mut(), family, &host.base_url, request_id, client_request_id);
+        cors::allow_origin(plane, &parts.headers, response.headers_mut());
+        response.extensions_mut().insert(access);
+        response
+    }
+}
+
+/// Finds out what is wanted and by whom, and lets the handler answer.
+async fn answer(
+    plane: &Plane,
+    host: &RequestHost,
+    parts: &Parts,
+    body: &mut RequestBody,
+    access: &mut AccessInfo,
+) -> Answer {
+    let route = Route::parse(&parts.method, parts.uri.path())?;
+    access.set_route(&route);
+    if route == Route::Token {
+        return Box::pin(token::answer(plane, host, parts, body, access)).await;
+    }
+    let caller = guard::admit(plane, host, parts, &route).await?;
+    access.set_caller(caller.clone());
+    let call = Call { plane, host, parts, caller: &caller };
+    match route {
+        Route::Base | Route::Token => Ok(base::get()),
+        Route::Catalog => catalog::list(&call).await,
+        Route::GetManifest { repository, reference } => manifests::get(&call, &repository, &reference).await,
+        Route::PutManifest { repository, reference } => {
+            Box::pin(manifests::put(&call, body, &repository, reference)).await
+        }
+        Route::DeleteManifest { repository, reference } => {
+            Box::pin(manifests::delete(&call, &repository, &reference)).await
+        }
+        Route::GetBlob { repository, digest } => blobs::get(&call, &repository, &digest).await,
+        Route::DeleteBlob { repository, digest } => Box::pin(blobs::delete(&call, &repository, &digest)).await,
+        Route::StartUpload { repository } => Box::pin(uploads::start(&call, body, &repository)).await,
+        Route::GetUpload { repository, upload } => Box::pin(uploads::get(&call, &repository, upload)).await,
+        Route::AppendUpload { repository, upload } => Box::pin(uploads::append(&call, body, &repository, upload)).await,
+        Route::CompleteUpload { repository, upload } => {
+            Box::pin(uploads::complete(&call, body, &repository, upload)).await
+        }
+        Route::CancelUpload { repository, upload } => Box::pin(uploads::cancel(&call, &repository, upload)).await,
+        Route::ListTags { repository } => tags::list(&call, &repository).await,
+        Route::ListReferrers { repository, digest } => Box::pin(referrers::list(&call, &repository, &digest)).await,
+    }
+}
+
+impl Call<'_> {
+    pub(crate) fn artifacts(&self) -> &Artifacts {
+        &self.plane.artifacts
+    }
+
+    pub(crate) fn target<'r>(&'r self, repository: &'r RepositoryName) -> Target<'r> {
+        Target { registry: &self.host.registry, repository }
+    }
+
+    pub(crate) fn is_head(&self) -> bool {
+        self.parts.method == Method::HEAD
+    }
+
+    pub(crate) fn query(&self) -> &str {
+        self.parts.uri.query().unwrap_or_default()
+    }
+
+    /// The first value of a parameter in the query.
+    pub(crate) fn parameter(&self, name: &str) -> Option<String> {
+        form_urlencoded::parse(self.query().as_bytes())
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value.into_owned())
+    }
+}
+
+impl fmt::Debug for DataPlane {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DataPlane").field("config", &self.0.config).finish_non_exhaustive()
+    }
+}
