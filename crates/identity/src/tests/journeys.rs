@@ -4,7 +4,7 @@ use secrecy::ExposeSecret;
 use wharf_metadata::{RegistryRow, registries};
 use wharf_model::{Action, ResourceKind};
 
-use super::setup::{Installation, LOGIN_SERVER, problem};
+use super::setup::{Installation, LOGIN_SERVER, insert, problem, registry_row};
 use crate::{Caller, Error, Identity, IssueError, PasswordName, Subject, TOKEN_USER, TokenProblem, may};
 
 fn may_push(caller: &Caller) -> bool {
@@ -183,8 +183,13 @@ async fn a_registry_of_the_same_name_that_was_made_since_is_left_alone() {
     wharf.database.write(move |c| Box::pin(async move { registries::delete(c, id).await })).await.unwrap();
     let gone = wharf.identity.regenerate(&wharf.contoso, PasswordName::Password).await;
     assert!(matches!(gone, Err(Error::RegistryGone { .. })));
+
+    let new = insert(&wharf.database, registry_row(&wharf.sealing, "contoso")).await;
+    let gone = wharf.identity.regenerate(&wharf.contoso, PasswordName::Password).await;
+    assert!(matches!(gone, Err(Error::RegistryGone { .. })));
     let gone = wharf.identity.set_anonymous_pull(&wharf.contoso, true).await;
     assert!(matches!(gone, Err(Error::RegistryGone { .. })));
+    assert_eq!(wharf.identity.set_admin_enabled(&new, true).await.unwrap().credentials_generation, 1);
 }
 
 #[tokio::test]

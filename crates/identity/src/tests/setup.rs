@@ -114,7 +114,8 @@ pub(crate) fn problem(result: Result<Arc<Caller>, AuthError>) -> Option<TokenPro
     }
 }
 
-async fn insert(database: &Database, row: RegistryRow) -> RegistryRow {
+/// Puts a registry into the database and returns its row.
+pub(crate) async fn insert(database: &Database, row: RegistryRow) -> RegistryRow {
     database
         .write(move |c| {
             Box::pin(async move {
