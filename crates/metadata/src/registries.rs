@@ -2,6 +2,7 @@
 
 use wharf_model::{RegistryId, RegistryName, RegistryUid, Timestamp};
 
+use crate::changes::{self, Kind, NewChange};
 use crate::connection::on_engine;
 use crate::error::parse;
 use crate::{Connection, Error};
@@ -143,7 +144,7 @@ pub async fn update_admin(
 ) -> Result<(), Error> {
     const SQL: &str = "UPDATE registries SET admin_user_enabled = $2, admin_password_1 = $3, admin_password_2 = $4,
             credentials_generation = credentials_generation + 1, updated_at = $5 WHERE id = $1";
-    on_engine!(c, c => {
+    on_engine!(&mut *c, c => {
         sqlx::query(SQL)
             .bind(id.0)
             .bind(enabled)
@@ -153,7 +154,7 @@ pub async fn update_admin(
             .execute(c)
             .await?;
     });
-    Ok(())
+    log_update(c, id, now).await
 }
 
 /// Switches anonymous pull.
@@ -162,8 +163,15 @@ pub async fn update_admin(
 /// When the database fails.
 pub async fn update_anonymous_pull(c: &mut Connection, id: RegistryId, on: bool, now: Timestamp) -> Result<(), Error> {
     const SQL: &str = "UPDATE registries SET anonymous_pull_enabled = $2, updated_at = $3 WHERE id = $1";
-    on_engine!(c, c => { sqlx::query(SQL).bind(id.0).bind(on).bind(now.0).execute(c).await?; });
-    Ok(())
+    on_engine!(&mut *c, c => { sqlx::query(SQL).bind(id.0).bind(on).bind(now.0).execute(c).await?; });
+    log_update(c, id, now).await
+}
+
+/// Tells whoever remembers the registry that it changed.
+async fn log_update(c: &mut Connection, id: RegistryId, now: Timestamp) -> Result<(), Error> {
+    let kind = Kind::RegistryUpdate;
+    let change = NewChange { kind, actor: "operator", repository: None, tag: None, digest: None, changed_at: now };
+    changes::append(c, id, &[change]).await
 }
 
 /// Deletes a registry with everything in it. Its blobs become garbage that the collector removes.

@@ -1,0 +1,9 @@
+//! Use cases against real stores: SQLite and files in a temporary directory, and a clock that the test moves.
+
+mod collecting;
+mod deleting;
+mod pushing;
+mod remembering;
+mod uploading;
+mod verifying;
+mod world;

@@ -1,0 +1,34 @@
+//! What one process remembers while another one changes the data.
+
+use crate::world::{IMAGE, World, image};
+use wharf_registry::Target;
+
+#[tokio::test]
+async fn a_process_hears_what_another_one_changed() {
+    let world = World::new().await;
+    let digest = world.push_image("app", "v1", &[b"layer"]).await;
+    let other = world.again().await;
+    let cursor = other.artifacts.last_change().await.unwrap();
+    // The other process has read everything and remembers it.
+    let before = other.manifest("app", "v1").await.unwrap();
+    assert!(other.manifest("app", digest.as_str()).await.is_some());
+    let config = world.push_blob("app", b"{}").await;
+    assert!(other.read_blob("app", &config).await.is_some());
+
+    let moved = image((&config, 2), &[], "moved", None);
+    world.try_push("app", "v1", moved.clone(), IMAGE).await.unwrap();
+    assert!(world.delete("app", digest.as_str()).await);
+    let cursor = other.artifacts.follow_changes(cursor).await.unwrap();
+    assert_ne!(before, moved);
+    assert_eq!(other.manifest("app", "v1").await.unwrap(), moved);
+    assert_eq!(other.manifest("app", digest.as_str()).await, None);
+
+    let moved = wharf_model::Digest::of(wharf_model::Algorithm::Sha256, &moved);
+    assert!(world.delete("app", moved.as_str()).await);
+    let name = "app".parse().unwrap();
+    let target = Target { registry: &world.registry, repository: &name };
+    world.artifacts.delete_blob(target, &config, "test").await.unwrap();
+    other.artifacts.follow_changes(cursor).await.unwrap();
+    assert_eq!(other.manifest("app", "v1").await, None);
+    assert!(other.read_blob("app", &config).await.is_none());
+}
