@@ -92,7 +92,7 @@ async fn parallel_attachments_are_all_listed_in_pages_with_those_of_old_clients(
     // An old client keeps its attachment in an index under the referrers tag.
     let old = world.push_image("app", "attached", &[b"sbom"]).await;
     let tag = format!("sha256-{}", subject.hex());
-    world.try_push("app", &tag, index(&[old.clone()], ""), INDEX).await.unwrap();
+    world.try_push("app", &tag, index(std::slice::from_ref(&old), ""), INDEX).await.unwrap();
 
     let name = "app".parse().unwrap();
     let target = Target { registry: &world.registry, repository: &name };

@@ -1,6 +1,6 @@
 //! A registry without HTTP.
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ impl World {
         let directory = Arc::new(tempfile::tempdir().unwrap());
         // Files get the machine's time, so the clock starts there, and what the tests add lies ahead.
         let clock = Arc::new(FakeClock::at(wharf_model::Clock::now(&wharf_model::SystemClock)));
-        let artifacts = open(&directory.path().to_owned(), clock.clone()).await;
+        let artifacts = open(directory.path(), clock.clone()).await;
         let new = NewRegistry {
             uid: RegistryUid(uuid::Uuid::new_v4()),
             name: "contoso".parse().unwrap(),
@@ -43,7 +43,7 @@ impl World {
 
     /// Another process on the same data, or this one after a restart.
     pub(crate) async fn again(&self) -> Self {
-        let artifacts = open(&self.directory.path().to_owned(), self.clock.clone()).await;
+        let artifacts = open(self.directory.path(), self.clock.clone()).await;
         Self {
             artifacts,
             clock: self.clock.clone(),
@@ -157,7 +157,7 @@ impl World {
     }
 }
 
-async fn open(directory: &PathBuf, clock: Arc<FakeClock>) -> Artifacts {
+async fn open(directory: &Path, clock: Arc<FakeClock>) -> Artifacts {
     let database = Database::open(&DatabaseUrl::Sqlite(directory.join("metadata.db"))).await.unwrap();
     let blobs = FileStore::open(directory.join("blobs")).unwrap();
     Artifacts::new(database, Arc::new(blobs), clock, Settings::default(), &[7; 32])
