@@ -171,6 +171,18 @@ pub async fn forget_doomed(c: &mut Connection, storage_key: &str) -> Result<(), 
     Ok(())
 }
 
+/// Removes what means something to a running installation alone, from the copy of its database: upload sessions, and
+/// objects that wait for removal.
+///
+/// # Errors
+/// When the database fails.
+pub async fn forget_unfinished(c: &mut Connection) -> Result<(), Error> {
+    for sql in ["DELETE FROM uploads", "DELETE FROM doomed_objects"] {
+        on_engine!(&mut *c, c => { sqlx::query(sql).execute(c).await?; });
+    }
+    Ok(())
+}
+
 /// Whether any row refers to an object.
 ///
 /// # Errors

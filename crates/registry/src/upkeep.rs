@@ -1,7 +1,9 @@
 //! What must hold eventually, and the proof that it does.
 
+mod backup;
 mod collect;
 mod verify;
 
+pub use backup::{BackupError, BackupReport};
 pub use collect::CollectReport;
 pub use verify::VerifyReport;

@@ -9,6 +9,8 @@
 //! 4. objects doomed longer ago than the grace, so that readers who had begun are done: removed from the store;
 //! 5. objects that no row knows (a push died before its first acknowledgement): removed when old.
 //!
+//! The last two wait while a backup holds the objects.
+//!
 //! A push that needs a blob either finds the link, and then its manifest keeps it (steps 2 and the push cannot both
 //! commit), or finds it gone and says so. A storage key is never used again, so step 4 cannot meet a new push.
 
@@ -60,8 +62,10 @@ impl Artifacts {
         self.expire_uploads(&mut report).await?;
         self.cut_links(&mut report).await?;
         self.remove_blobs(&mut report).await?;
-        self.remove_doomed(&mut report).await?;
-        self.remove_orphans(&mut report).await?;
+        if !self.objects_are_held().await? {
+            self.remove_doomed(&mut report).await?;
+            self.remove_orphans(&mut report).await?;
+        }
         if !dry_run {
             let before = self.now() - EMPTY_REPOSITORY_AGE;
             report.removed_repositories = self

@@ -1,5 +1,6 @@
 //! Use cases against real stores: SQLite and files in a temporary directory, and a clock that the test moves.
 
+mod backing_up;
 mod collecting;
 mod deleting;
 mod pushing;
