@@ -1,0 +1,9 @@
+//! The data plane over HTTP, in process.
+
+mod access;
+mod blobs;
+mod headers;
+mod lists;
+mod manifests;
+mod token;
+mod uploads;

@@ -1,0 +1,203 @@
+//! The installation under test.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use axum::body::Body;
+use http::{Request, Response};
+use tempfile::TempDir;
+use uuid::Builder;
+use wharf_blobs::FileStore;
+use wharf_data_plane::{DataPlane, DataPlaneConfig, RequestHost};
+use wharf_identity::{Identity, SealingKey, SystemRandom};
+use wharf_metadata::{Database, DatabaseUrl, NewRegistry, RegistryRow, registries};
+use wharf_model::{Action, Clock, FakeClock, RegistryName, RegistryUid, Timestamp};
+use wharf_registry::{Artifacts, Settings};
+
+use crate::client::Client;
+
+/// An installation with one registry, `wharf`, whose admin user is on and has the password [`TestServer::PASSWORD`].
+pub struct TestServer {
+    plane: DataPlane,
+    artifacts: Artifacts,
+    identity: Identity,
+    clock: Arc<FakeClock>,
+    base_url: Option<String>,
+    uids: AtomicU64,
+    /// Holds the database and the blobs; removed with the server.
+    directory: TempDir,
+}
+
+/// What may be different from one test to another.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// The settings of artifacts.
+    pub settings: Settings,
+    /// The settings of the data plane.
+    pub data_plane: DataPlaneConfig,
+    /// Scheme and host that requests come by; `https://<registry>.example.com` if not given.
+    pub base_url: Option<String>,
+}
+
+impl TestServer {
+    /// The admin password of every registry.
+    pub const PASSWORD: &str = "correct-horse-battery-staple";
+    /// The registry that is there from the start.
+    pub const REGISTRY: &str = "wharf";
+
+    /// An installation with the usual settings.
+    pub async fn start() -> Self {
+        Self::start_with(Options::default()).await
+    }
+
+    /// An installation with settings of its own.
+    pub async fn start_with(options: Options) -> Self {
+        let directory = TempDir::new().expect("a temporary directory can be made");
+        let database = Database::open(&DatabaseUrl::Sqlite(directory.path().join("wharf.db")))
+            .await
+            .expect("a new database can be opened");
+        let blobs = FileStore::open(directory.path().join("blobs")).expect("a new blob store can be opened");
+        let clock = Arc::new(FakeClock::at(Timestamp::from_unix_seconds(1_790_000_000)));
+        let sealing = Arc::new(SealingKey::ephemeral(&SystemRandom));
+        let identity = Identity::new(database.clone(), sealing, clock.clone());
+        identity.start().await.expect("identity starts on a new database");
+        let artifacts = Artifacts::new(database, Arc::new(blobs), clock.clone(), options.settings, &[7; 32]);
+        let plane = DataPlane::new(artifacts.clone(), identity.clone(), options.data_plane);
+        let server =
+            Self { plane, artifacts, identity, clock, base_url: options.base_url, uids: AtomicU64::new(1), directory };
+        server.add_registry(Self::REGISTRY).await;
+        server
+    }
+
+    /// Adds a registry with an admin user.
+    pub async fn add_registry(&self, name: &str) -> Arc<RegistryRow> {
+        let name: RegistryName = name.parse().expect("tests name registries well");
+        let number = self.uids.fetch_add(1, Ordering::Relaxed);
+        let uid = RegistryUid(Builder::from_u128(u128::from(number)).into_uuid());
+        let credentials = self
+            .identity
+            .new_admin_credentials(uid, Some(Self::PASSWORD.into()))
+            .expect("the test password has a fair length");
+        let new = NewRegistry {
+            uid,
+            name: name.clone(),
+            sku: "Premium".to_owned(),
+            admin_user_enabled: true,
+            admin_passwords: credentials.sealed,
+            created_at: self.clock.now(),
+        };
+        self.artifacts
+            .database()
+            .write(move |c| Box::pin(async move { registries::insert(c, &new).await }))
+            .await
+            .expect("a registry can be added")
+            .expect("tests add a registry once");
+        self.registry(name.as_str()).await
+    }
+
+    /// A registry's row as it is now.
+    pub async fn registry(&self, name: &str) -> Arc<RegistryRow> {
+        let name = name.parse().expect("tests name registries well");
+        self.artifacts.find_registry(&name).await.expect("the database can be read").expect("the registry was added")
+    }
+
+    /// Lets everybody pull from the registry `wharf`, or nobody without credentials.
+    pub async fn set_anonymous_pull(&self, enabled: bool) {
+        let registry = self.registry(Self::REGISTRY).await;
+        self.identity.set_anonymous_pull(&registry, enabled).await.expect("the database can be written");
+        self.artifacts.forget_registry(&registry.name);
+    }
+
+    /// A caller of the registry `wharf` without credentials.
+    #[must_use]
+    pub fn anonymous(&self) -> Client<'_> {
+        Client::new(self, Self::REGISTRY, None)
+    }
+
+    /// The admin user of the registry `wharf`, with the password.
+    #[must_use]
+    pub fn admin(&self) -> Client<'_> {
+        self.basic(Self::REGISTRY, Self::PASSWORD)
+    }
+
+    /// A caller of the registry `wharf` with this user name and password.
+    #[must_use]
+    pub fn basic(&self, username: &str, password: &str) -> Client<'_> {
+        use base64::Engine as _;
+        let pair = base64::engine::general_purpose::STANDARD.encode(format!("{username}:{password}"));
+        Client::new(self, Self::REGISTRY, Some(format!("Basic {pair}")))
+    }
+
+    /// A caller of the registry `wharf` with this bearer token.
+    #[must_use]
+    pub fn bearer(&self, token: &str) -> Client<'_> {
+        Client::new(self, Self::REGISTRY, Some(format!("Bearer {token}")))
+    }
+
+    /// A caller of the registry `wharf` with a token of the admin user for these actions on a repository.
+    pub async fn token(&self, repository: &str, actions: &[Action]) -> Client<'_> {
+        let actions: Vec<&str> = actions.iter().map(|action| action.as_str()).collect();
+        self.token_for(&[&format!("repository:{repository}:{}", actions.join(","))]).await
+    }
+
+    /// A caller of the registry `wharf` with a token of the admin user for these scopes.
+    pub async fn token_for(&self, scopes: &[&str]) -> Client<'_> {
+        self.bearer(&self.admin_token(Self::REGISTRY, scopes).await)
+    }
+
+    /// An access token of a registry's admin user.
+    pub async fn admin_token(&self, registry: &str, scopes: &[&str]) -> String {
+        let registry = self.registry(registry).await;
+        let name = registry.name.as_str();
+        let credentials = wharf_identity::Credentials::Basic { username: name, password: Self::PASSWORD };
+        let caller = self.identity.authenticate(&registry, credentials).await.expect("the admin user is let in");
+        let scopes: Vec<_> = scopes.iter().map(|scope| scope.parse().expect("tests write scopes well")).collect();
+        let issued = self.identity.access_token(&registry, &format!("{name}.example.com"), &caller, &scopes).await;
+        issued.expect("a token can be issued")
+    }
+
+    /// Answers a request for a registry, as the server would after it looked at the host.
+    pub async fn serve(&self, registry: &str, request: Request<Body>) -> Response<Body> {
+        let registry = self.registry(registry).await;
+        let login_server = format!("{}.example.com", registry.name);
+        let base_url = self.base_url.clone().unwrap_or_else(|| format!("https://{login_server}"));
+        self.plane.serve(RequestHost { registry, login_server, base_url }, request).await
+    }
+
+    /// The use cases behind the data plane.
+    #[must_use]
+    pub fn artifacts(&self) -> &Artifacts {
+        &self.artifacts
+    }
+
+    /// Who calls and may they.
+    #[must_use]
+    pub fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// The installation's clock.
+    #[must_use]
+    pub fn clock(&self) -> &Arc<FakeClock> {
+        &self.clock
+    }
+
+    /// Moves the clock.
+    pub fn advance(&self, span: Duration) {
+        self.clock.advance(span);
+    }
+
+    /// Where the database and the blobs are.
+    #[must_use]
+    pub fn directory(&self) -> &std::path::Path {
+        self.directory.path()
+    }
+}
+
+impl fmt::Debug for TestServer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TestServer").field("directory", &self.directory).finish_non_exhaustive()
+    }
+}
