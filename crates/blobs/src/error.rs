@@ -27,7 +27,7 @@ pub enum Error {
         source: io::Error,
     },
     /// Fewer bytes are stored than somebody was promised. The blob is damaged, or the range lies past its end.
-    #[error("the blob under the key {key} ends after {found_bytes} bytes, but byte {expected_bytes} was asked for")]
+    #[error("the blob under the key {key} ends after {found_bytes} of {expected_bytes} bytes")]
     Truncated {
         /// The blob's key.
         key: StorageKey,

@@ -24,7 +24,8 @@ pub trait BlobStore: Send + Sync + Debug {
     /// Goes on with a blob that was begun earlier, perhaps before a restart, behind its first `length` bytes.
     ///
     /// `length` must be what [`BlobWriter::length`] said at a successful [`BlobWriter::sync`]. Bytes past it were never
-    /// acknowledged and are cut off; those before it are read once for the digest.
+    /// acknowledged and are cut off; those before it are read once for the digest. A writer that still has the key, as of
+    /// a connection that died unnoticed, is put an end to first.
     ///
     /// # Errors
     /// [`Error::Missing`] when there is no such blob, [`Error::Truncated`] when it is shorter than `length`.
@@ -38,7 +39,7 @@ pub trait BlobStore: Send + Sync + Debug {
 
     /// Deletes a blob, or what an unfinished upload left. That there is none counts as success.
     ///
-    /// Readers that have the blob open read on. After a power cut the blob may be back: deleting is not synced, and a
+    /// Readers that have the blob open read on; a writer that has it is put an end to. After a power cut the blob may be back: deleting is not synced, and a
     /// blob that no row refers to harms nobody.
     ///
     /// # Errors
@@ -69,7 +70,8 @@ pub trait BlobStore: Send + Sync + Debug {
 /// upload up calls [`BlobStore::delete`]. A process that is killed deletes nothing; [`BlobStore::list_page`] finds such
 /// leftovers.
 ///
-/// After an error a writer is of no use any more: drop it, and [`resume`](BlobStore::resume) from what was acknowledged.
+/// A key has one writer at most. After an error, or when somebody else resumed or deleted its upload, a writer is of no
+/// use any more: drop it, and [`resume`](BlobStore::resume) from what was acknowledged.
 #[async_trait]
 pub trait BlobWriter: Send {
     /// Takes the next bytes. Hashing and writing go on beside; this waits only when they lag behind.

@@ -36,7 +36,7 @@ pub(super) struct FileBlob {
 #[derive(Debug)]
 pub(super) struct Reading {
     buffers: Arc<Buffers>,
-    /// Cleared for good once the filesystem or the kernel says that it does not know `RWF_NOWAIT`.
+    /// Cleared for good once the filesystem, the kernel or a sandbox says that it does not know `RWF_NOWAIT`.
     can_read_without_waiting: AtomicBool,
 }
 
@@ -49,9 +49,8 @@ impl Reading {
 impl FileBlob {
     /// Opens the file if that needs nothing from the disk; `None` when it might.
     pub(super) fn open_without_waiting(shared: &Shared, key: &StorageKey) -> Result<Option<Self>, Error> {
-        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-        let resolve = ResolveFlags::BENEATH | ResolveFlags::CACHED;
-        match rustix::fs::openat2(shared.shards.root_file(), key.as_str(), flags, Mode::empty(), resolve) {
+        let (root, flags) = (shared.shards.root_file(), OFlags::RDONLY | OFlags::CLOEXEC);
+        match rustix::fs::openat2(root, key.as_str(), flags, Mode::empty(), ResolveFlags::CACHED) {
             Ok(file) => Self::new(shared, key, file.into()).map(Some),
             Err(Errno::NOENT) => Err(Error::Missing { key: key.clone() }),
             // EAGAIN: not cached. Others: an old kernel, or a sandbox that forbids the call.
@@ -84,7 +83,7 @@ impl FileBlob {
             Ok(0) => Err(self.truncated(position)),
             Ok(length) => Ok(Ok(buffer.into_bytes(length))),
             Err(Errno::AGAIN | Errno::INTR) => Ok(Err(buffer)),
-            Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => {
+            Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL | Errno::PERM) => {
                 self.reading.can_read_without_waiting.store(false, Ordering::Relaxed);
                 Ok(Err(buffer))
             }
@@ -254,6 +253,16 @@ mod tests {
             assert!(matches!(error, Error::Truncated { found_bytes: 300_000, .. }), "{error}");
             assert!(stream.next().await.is_none());
         }
+    }
+
+    #[tokio::test]
+    async fn what_is_not_in_memory_is_fetched() {
+        let bytes: Vec<u8> = (0..1_500_000_u32).flat_map(u32::to_le_bytes).collect();
+        let blob = blob_of(&bytes, true);
+        blob.file.sync_all().unwrap();
+        rustix::fs::fadvise(&blob.file, 0, None, Advice::DontNeed).unwrap();
+        let pieces: Vec<_> = blob.stream(0..bytes.len() as u64).map(Result::unwrap).collect().await;
+        assert!(pieces.concat() == bytes);
     }
 
     #[tokio::test]

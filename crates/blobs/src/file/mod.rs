@@ -24,6 +24,7 @@
 mod blob;
 mod buffers;
 mod list;
+mod occupants;
 mod open_files;
 mod probe;
 mod shards;
@@ -41,6 +42,7 @@ use tokio::sync::Semaphore;
 use wharf_model::Algorithm;
 
 use self::blob::{FileBlob, Reading};
+use self::occupants::Occupants;
 use self::open_files::OpenFiles;
 use self::shards::Shards;
 use self::upload::Upload;
@@ -57,6 +59,7 @@ pub struct FileStore {
 #[derive(Debug)]
 struct Shared {
     shards: Shards,
+    occupants: Arc<Occupants>,
     open_files: OpenFiles,
     reading: Arc<Reading>,
     /// Holds back the writing that is started early, which is only a favour, before it takes the threads that others need.
@@ -73,6 +76,7 @@ impl FileStore {
         Ok(Self {
             shared: Arc::new(Shared {
                 shards: Shards::open(dir)?,
+                occupants: Arc::default(),
                 open_files: OpenFiles::new(OPEN_FILES),
                 reading: Arc::new(Reading::new()),
                 early_writers: Arc::new(Semaphore::new(EARLY_WRITERS)),
@@ -85,12 +89,14 @@ impl FileStore {
 #[async_trait]
 impl BlobStore for FileStore {
     async fn create(&self, key: &StorageKey, algorithm: Algorithm) -> Result<Box<dyn BlobWriter>, Error> {
-        Ok(Box::new(FileWriter::new(Upload::new(self.shared.clone(), key.clone(), algorithm))))
+        let occupation = self.shared.occupants.occupy(key).await;
+        Ok(Box::new(FileWriter::new(Upload::new(self.shared.clone(), occupation, algorithm))))
     }
 
     async fn resume(&self, key: &StorageKey, length: u64, algorithm: Algorithm) -> Result<Box<dyn BlobWriter>, Error> {
-        let (shared, key) = (self.shared.clone(), key.clone());
-        let upload = blocking(move || Upload::resume(shared, key, length, algorithm)).await?;
+        let occupation = self.shared.occupants.occupy(key).await;
+        let shared = self.shared.clone();
+        let upload = blocking(move || Upload::resume(shared, occupation, length, algorithm)).await?;
         Ok(Box::new(FileWriter::new(upload)))
     }
 
@@ -112,9 +118,10 @@ impl BlobStore for FileStore {
     }
 
     async fn delete(&self, key: &StorageKey) -> Result<(), Error> {
-        let (shared, key) = (self.shared.clone(), key.clone());
+        let occupation = self.shared.occupants.occupy(key).await;
+        let shared = self.shared.clone();
         blocking(move || {
-            let path = shared.shards.path(&key);
+            let path = shared.shards.path(occupation.key());
             match fs::remove_file(&path) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {
                     return Err(Error::io("delete", path.display().to_string(), error));
@@ -122,7 +129,7 @@ impl BlobStore for FileStore {
                 _ => {}
             }
             // Only now, or somebody could open and keep the file between the two steps.
-            shared.open_files.evict(&key);
+            shared.open_files.evict(occupation.key());
             Ok(())
         })
         .await

@@ -18,6 +18,8 @@ use bytes::Bytes;
 use wharf_model::{Algorithm, Digest, Hasher};
 
 use super::Shared;
+use super::occupants::Occupation;
+use super::writer::Lane;
 use crate::{Error, StorageKey};
 
 /// Bytes on their way into the file.
@@ -55,7 +57,6 @@ impl Batch {
 #[derive(Debug)]
 pub(super) struct Upload {
     shared: Arc<Shared>,
-    key: StorageKey,
     path: PathBuf,
     /// Made by the first batch.
     file: Option<Arc<File>>,
@@ -67,15 +68,16 @@ pub(super) struct Upload {
     is_acknowledged: bool,
     early: Option<Arc<EarlyWriter>>,
     early_written: u64,
+    /// The last field: given up when the file is closed.
+    occupation: Occupation,
 }
 
 impl Upload {
     /// An upload of which nothing is there yet. Touches no file.
-    pub(super) fn new(shared: Arc<Shared>, key: StorageKey, algorithm: Algorithm) -> Self {
+    pub(super) fn new(shared: Arc<Shared>, occupation: Occupation, algorithm: Algorithm) -> Self {
         Self {
-            path: shared.shards.path(&key),
+            path: shared.shards.path(occupation.key()),
             shared,
-            key,
             file: None,
             hasher: Hasher::new(algorithm),
             written: 0,
@@ -84,23 +86,24 @@ impl Upload {
             is_acknowledged: false,
             early: None,
             early_written: 0,
+            occupation,
         }
     }
 
     /// Goes on behind the first `length` bytes of an existing file. Blocks for as long as it takes to hash them.
     pub(super) fn resume(
         shared: Arc<Shared>,
-        key: StorageKey,
+        occupation: Occupation,
         length: u64,
         algorithm: Algorithm,
     ) -> Result<Self, Error> {
-        let mut upload = Self::new(shared, key, algorithm);
+        let mut upload = Self::new(shared, occupation, algorithm);
         let file = match OpenOptions::new().read(true).write(true).open(&upload.path) {
             Ok(file) => file,
             // Zero bytes that were acknowledged need no file.
             Err(error) if error.kind() == io::ErrorKind::NotFound && length == 0 => return Ok(upload),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return Err(Error::Missing { key: upload.key.clone() });
+                return Err(Error::Missing { key: upload.key().clone() });
             }
             Err(error) => return Err(upload.failed("open", error)),
         };
@@ -110,12 +113,12 @@ impl Upload {
         let file = upload.file.insert(Arc::new(file)).clone();
         let found_bytes = file.metadata().map_err(|error| upload.failed("read", error))?.len();
         if found_bytes < length {
-            return Err(Error::Truncated { key: upload.key.clone(), expected_bytes: length, found_bytes });
+            return Err(Error::Truncated { key: upload.key().clone(), expected_bytes: length, found_bytes });
         }
         if found_bytes > length {
             file.set_len(length).map_err(|error| upload.failed("shorten", error))?;
         }
-        upload.hasher = hash_file(&upload.key, &file, length, algorithm)?;
+        upload.hasher = hash_file(upload.key(), &file, length, algorithm)?;
         upload.written = length;
         upload.early_written = length;
         Ok(upload)
@@ -159,7 +162,12 @@ impl Upload {
     }
 
     pub(super) fn key(&self) -> &StorageKey {
-        &self.key
+        self.occupation.key()
+    }
+
+    /// What is to know when somebody else wants the file.
+    pub(super) fn tell(&self, lane: &Arc<Lane>) {
+        self.occupation.tell(lane);
     }
 
     /// How many bytes are in the file.
@@ -178,7 +186,7 @@ impl Upload {
 
     /// Work that computes another algorithm's digest of all that was written.
     pub(super) fn digest_again(&self, algorithm: Algorithm) -> impl FnOnce() -> Result<Digest, Error> + Send + use<> {
-        let (key, file, length) = (self.key.clone(), self.file.clone(), self.written);
+        let (key, file, length) = (self.key().clone(), self.file.clone(), self.written);
         move || match file {
             Some(file) => Ok(hash_file(&key, &file, length, algorithm)?.finish()),
             None => Ok(Hasher::new(algorithm).finish()),
@@ -226,7 +234,7 @@ impl Upload {
         }
         file.sync_data().map_err(|error| self.failed("sync", error))?;
         if !self.directory_entry_is_durable {
-            self.shared.shards.sync_shard_of(&self.key)?;
+            self.shared.shards.sync_shard_of(self.key())?;
             self.directory_entry_is_durable = true;
         }
         self.synced = Some(self.written);

@@ -33,8 +33,7 @@ pub(super) struct FileWriter {
 
 impl FileWriter {
     pub(super) fn new(upload: Upload) -> Self {
-        let length = upload.length();
-        Self { lane: Arc::new(Lane::new(upload)), batch: Batch::default(), length, synced: None }
+        Self { length: upload.length(), lane: Lane::new(upload), batch: Batch::default(), synced: None }
     }
 
     /// Hands the batch over, as soon as there is a place for it.
@@ -111,10 +110,55 @@ impl BlobWriter for FileWriter {
 
 impl Drop for FileWriter {
     fn drop(&mut self) {
-        let mut state = self.lane.lock();
-        state.is_abandoned = true;
+        self.lane.end();
+    }
+}
+
+/// Where an upload's batches are worked on, one after the other.
+#[derive(Debug)]
+pub(super) struct Lane {
+    key: StorageKey,
+    state: Mutex<State>,
+    /// Told whenever a place becomes free or work ends. Only the writer waits for it.
+    changed: Notify,
+}
+
+#[derive(Debug)]
+struct State {
+    place: Place,
+    waiting: Option<Batch>,
+    /// The writer was dropped, or somebody else wants the file.
+    has_ended: bool,
+}
+
+#[derive(Debug)]
+enum Place {
+    /// Nothing to do.
+    Idle(Box<Upload>),
+    /// A thread has it.
+    Working,
+    /// It failed, for this reason unless the writer was told already. The upload is gone.
+    Broken(Option<Error>),
+}
+
+impl Lane {
+    fn new(upload: Upload) -> Arc<Self> {
+        let state = State { place: Place::Working, waiting: None, has_ended: false };
+        let lane = Arc::new(Self { key: upload.key().clone(), state: Mutex::new(state), changed: Notify::new() });
+        upload.tell(&lane);
+        let mut state = lane.lock();
+        // Somebody may have wanted the file while it was being opened.
+        state.place = if state.has_ended { Place::Broken(None) } else { Place::Idle(Box::new(upload)) };
+        drop(state);
+        lane
+    }
+
+    /// Lets nothing more be written. The file is closed, and deleted if nobody may know of it: now or behind the batch
+    /// that is being worked on.
+    pub(super) fn end(&self) {
+        let mut state = self.lock();
+        state.has_ended = true;
         state.waiting = None;
-        // A thread that works finds out when it is done with its batch.
         if !matches!(state.place, Place::Idle(_)) {
             return;
         }
@@ -127,38 +171,6 @@ impl Drop for FileWriter {
             // Should the runtime be shutting down, the upload is dropped all the same, here.
             runtime.spawn_blocking(move || drop(upload));
         }
-    }
-}
-
-/// Where an upload's batches are worked on, one after the other.
-struct Lane {
-    key: StorageKey,
-    state: Mutex<State>,
-    /// Told whenever a place becomes free or work ends. Only the writer waits for it.
-    changed: Notify,
-}
-
-struct State {
-    place: Place,
-    waiting: Option<Batch>,
-    /// The writer was dropped.
-    is_abandoned: bool,
-}
-
-enum Place {
-    /// Nothing to do.
-    Idle(Box<Upload>),
-    /// A thread has it.
-    Working,
-    /// It failed, for this reason unless the writer was told already. The upload is gone.
-    Broken(Option<Error>),
-}
-
-impl Lane {
-    fn new(upload: Upload) -> Self {
-        let key = upload.key().clone();
-        let state = State { place: Place::Idle(Box::new(upload)), waiting: None, is_abandoned: false };
-        Self { key, state: Mutex::new(state), changed: Notify::new() }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -207,13 +219,13 @@ impl Work {
             let mut state = self.lane.lock();
             let next = state.waiting.take();
             let place = match (result, next) {
-                (Ok(()), Some(next)) if !state.is_abandoned => {
+                (Ok(()), Some(next)) if !state.has_ended => {
                     drop(state);
                     self.lane.changed.notify_one();
                     batch = next;
                     continue;
                 }
-                (Ok(()), _) if !state.is_abandoned => Place::Idle(upload),
+                (Ok(()), _) if !state.has_ended => Place::Idle(upload),
                 (result, _) => {
                     drop(state);
                     // Deletes the file before anyone is told, so that a full disk has room again.

@@ -153,6 +153,35 @@ fn a_directory_that_cannot_be_made_is_named() {
 }
 
 #[test]
+fn an_upload_waits_when_the_disk_lags_behind() {
+    let fixture = FileFixture::new();
+    let runtime = tokio::runtime::Builder::new_current_thread().max_blocking_threads(1).enable_all().build().unwrap();
+    runtime.block_on(async {
+        let (release, released) = std::sync::mpsc::channel::<()>();
+        let occupied = tokio::task::spawn_blocking(move || released.recv().unwrap());
+        let bytes = content(10 << 20, 1);
+        let key = new_key();
+        let mut writer = fixture.store().create(&key, Algorithm::Sha256).await.unwrap();
+        let mut start = 0;
+        loop {
+            let mut write = writer.write(bytes.slice(start..start + 65_536));
+            start += 65_536;
+            if futures_util::poll!(&mut write).is_pending() {
+                break;
+            }
+        }
+        // One batch that would be worked on, one that waits, one being gathered.
+        assert_eq!(writer.length(), 3 * 512 * 1024);
+        release.send(()).unwrap();
+        occupied.await.unwrap();
+        // The write that was given up had taken its bytes.
+        writer.write(bytes.slice(start..)).await.unwrap();
+        writer.sync().await.unwrap();
+        assert!(read_all(fixture.store(), &key).await.unwrap() == bytes);
+    });
+}
+
+#[test]
 fn an_upload_that_outlives_its_runtime_leaves_nothing_and_does_not_hang() {
     let fixture = FileFixture::new();
     let runtime = || tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
@@ -164,7 +193,7 @@ fn an_upload_that_outlives_its_runtime_leaves_nothing_and_does_not_hang() {
     });
     drop(first);
     second.block_on(async {
-        let _ = writer.sync().await;
+        let _ = writer.digest(Algorithm::Sha512).await;
         drop(writer);
         eventually("nothing left", async || list(fixture.store()).await.is_empty()).await;
     });

@@ -30,6 +30,8 @@ macro_rules! store_suite {
             a_dropped_upload_leaves_nothing,
             an_acknowledged_upload_stays_when_dropped,
             a_key_is_not_written_twice,
+            whoever_resumes_puts_an_end_to_the_earlier_writer,
+            deleting_puts_an_end_to_the_writer,
             lists_are_complete_and_in_order,
             probes_leave_nothing,
         );
@@ -311,6 +313,59 @@ pub(crate) async fn a_key_is_not_written_twice<F: Fixture>() {
     assert!(matches!(writer.digest(Algorithm::Sha256).await, Err(Error::Broken { .. })));
     drop(writer);
     assert!(read_all(fixture.store(), &key).await.unwrap() == content(10, 1));
+}
+
+pub(crate) async fn whoever_resumes_puts_an_end_to_the_earlier_writer<F: Fixture>() {
+    let fixture = F::new();
+    let bytes = content(4_000_000, 1);
+    for rest in [0, 10, 600_000, 2_000_000] {
+        let key = new_key();
+        let mut earlier = fixture.store().create(&key, Algorithm::Sha256).await.unwrap();
+        earlier.write(bytes.slice(..1_000_000)).await.unwrap();
+        earlier.sync().await.unwrap();
+        // Being worked on, or waiting, when the other comes.
+        write_frames(earlier.as_mut(), &content(rest, 2), 100_000).await.unwrap();
+        let mut writer = fixture.store().resume(&key, 1_000_000, Algorithm::Sha256).await.unwrap();
+        assert!(earlier.write(content(2_000_000, 3)).await.is_err());
+        assert!(matches!(earlier.sync().await, Err(Error::Broken { .. })));
+        write_frames(writer.as_mut(), &bytes.slice(1_000_000..), 100_000).await.unwrap();
+        drop(earlier);
+        writer.sync().await.unwrap();
+        assert_eq!(writer.digest(Algorithm::Sha256).await.unwrap(), Digest::of(Algorithm::Sha256, &bytes));
+        assert!(read_all(fixture.store(), &key).await.unwrap() == bytes, "{rest} bytes under way");
+    }
+
+    // All at once: one of them has it in the end, whole.
+    let key = put(fixture.store(), &bytes).await;
+    let resumes = (0..10).map(|_| fixture.store().resume(&key, 4_000_000, Algorithm::Sha256));
+    let mut writers = futures_util::future::join_all(resumes).await;
+    let mut working = 0;
+    for writer in &mut writers {
+        working += usize::from(writer.as_mut().unwrap().sync().await.is_ok());
+    }
+    assert_eq!(working, 1);
+    drop(writers);
+    assert!(read_all(fixture.store(), &key).await.unwrap() == bytes);
+}
+
+pub(crate) async fn deleting_puts_an_end_to_the_writer<F: Fixture>() {
+    let fixture = F::new();
+    for size in [10, 600_000, 2_000_000] {
+        for is_acknowledged in [false, true] {
+            let key = new_key();
+            let mut writer = fixture.store().create(&key, Algorithm::Sha256).await.unwrap();
+            if is_acknowledged {
+                writer.write(content(1000, 1)).await.unwrap();
+                writer.sync().await.unwrap();
+            }
+            write_frames(writer.as_mut(), &content(size, 1), 100_000).await.unwrap();
+            fixture.store().delete(&key).await.unwrap();
+            assert!(list(fixture.store()).await.is_empty());
+            assert!(writer.sync().await.is_err());
+            drop(writer);
+            assert!(list(fixture.store()).await.is_empty());
+        }
+    }
 }
 
 pub(crate) async fn lists_are_complete_and_in_order<F: Fixture>() {
