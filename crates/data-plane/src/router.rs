@@ -63,7 +63,12 @@ impl DataPlane {
     /// Answers a request for a registry. Paths that are none of the protocol's are answered by 404.
     ///
     /// An [`AccessInfo`] lies in the extensions of every response.
-    pub async fn serve(&self, host: RequestHost, request: Request<Body>) -> Response<Body> {
+    pub fn serve(&self, host: RequestHost, request: Request<Body>) -> impl Future<Output = Response<Body>> + Send {
+        // Says `Send` aloud: servers run this on any thread, and a handler that cannot is to be told here.
+        self.answer(host, request)
+    }
+
+    async fn answer(&self, host: RequestHost, request: Request<Body>) -> Response<Body> {
         let plane = &*self.0;
         let (parts, body) = request.into_parts();
         let request_id = RequestId::new();

@@ -31,7 +31,7 @@ pub(crate) async fn put(
         value.to_str().unwrap_or("?").to_owned()
     });
     // Held until the manifest is stored: memory is what is being counted.
-    let _memory = reserve(call, body).await?;
+    let _memory = reserve(call, body.declared_length()).await?;
     let bytes = read(call, body).await?;
     let set_tags = tags.clone();
     let put = PutManifest { reference, tags, content_type, bytes, actor: call.caller.name().to_owned() };
@@ -74,9 +74,9 @@ fn further_tags(call: &Call<'_>) -> Result<Vec<Tag>, Failure> {
 }
 
 /// Waits until there is room for this manifest beside those that others push.
-async fn reserve<'a>(call: &Call<'a>, body: &RequestBody) -> Result<SemaphorePermit<'a>, Failure> {
+async fn reserve<'a>(call: &Call<'a>, declared_length: Option<u64>) -> Result<SemaphorePermit<'a>, Failure> {
     let limit = call.plane.config.manifest_limit_bytes;
-    let length = match body.declared_length() {
+    let length = match declared_length {
         Some(length) => {
             usize::try_from(length).ok().filter(|&length| length <= limit).ok_or_else(|| too_large(limit))?
         }
