@@ -1,0 +1,120 @@
+//! Bodies that count, in both directions.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll};
+
+use axum::body::Body;
+use bytes::{Buf as _, Bytes};
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use hyper::body::Incoming;
+
+use super::exchange::Exchange;
+
+/// A request's body that counts what arrives.
+pub(super) struct ReceivedBody {
+    inner: Incoming,
+    count: Arc<AtomicU64>,
+}
+
+impl ReceivedBody {
+    pub(super) fn new(inner: Incoming, count: Arc<AtomicU64>) -> Self {
+        Self { inner, count }
+    }
+}
+
+impl HttpBody for ReceivedBody {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let poll = Pin::new(&mut self.inner).poll_frame(cx);
+        if let Poll::Ready(Some(Ok(frame))) = &poll
+            && let Some(data) = frame.data_ref()
+        {
+            self.count.fetch_add(data.len() as u64, Ordering::Relaxed);
+        }
+        poll
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}
+
+/// An answer's body, which tells about the whole exchange when it is dropped: by hyper after its last byte, or with the
+/// connection.
+pub(super) struct SentBody {
+    inner: Body,
+    exchange: Exchange,
+    /// Bytes still to come, if the length is known.
+    left: Option<u64>,
+}
+
+impl SentBody {
+    pub(super) fn new(inner: Body, mut exchange: Exchange) -> Self {
+        let left = inner.size_hint().exact();
+        exchange.is_complete = exchange.is_head() || inner.is_end_stream();
+        Self { inner, exchange, left }
+    }
+}
+
+impl HttpBody for SentBody {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        let this = &mut *self;
+        let polled = catch_unwind(AssertUnwindSafe(|| Pin::new(&mut this.inner).poll_frame(cx)));
+        let Ok(poll) = polled else {
+            // The hook has logged it. The head has gone, so all that is left is to cut the answer short.
+            this.inner = Body::empty();
+            return Poll::Ready(Some(Err(axum::Error::new("the answer failed"))));
+        };
+        match &poll {
+            Poll::Ready(Some(Ok(frame))) => {
+                let length = frame.data_ref().map_or(0, |data| data.remaining() as u64);
+                this.exchange.sent += length;
+                this.left = this.left.map(|left| left.saturating_sub(length));
+                // hyper does not ask again once it has as much as the head announced.
+                this.exchange.is_complete = this.left == Some(0) || this.inner.is_end_stream();
+            }
+            Poll::Ready(None) => this.exchange.is_complete = true,
+            Poll::Ready(Some(Err(error))) => {
+                tracing::warn!(error = %chain(error), "An answer could not be sent to its end");
+            }
+            Poll::Pending => {}
+        }
+        poll
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}
+
+/// An error with what caused it, in one line.
+fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        // axum's error repeats the text of its cause.
+        let cause_text = cause.to_string();
+        if cause_text != text {
+            text.push_str(": ");
+            text.push_str(&cause_text);
+        }
+        source = cause.source();
+    }
+    text
+}
