@@ -1,0 +1,148 @@
+//! The wiring: from a configuration to the stores and the use cases on them.
+
+use std::sync::Arc;
+
+use anyhow::{Context as _, bail};
+use wharf_blobs::{BlobStore, FileStore};
+use wharf_identity::{Identity, SealingKey};
+use wharf_metadata::{Database, DatabaseUrl};
+use wharf_model::{Clock, RegistryName};
+use wharf_registry::{Artifacts, Settings};
+
+use crate::config::Config;
+use crate::credentials::{CredentialsFile, RegistryCredentials};
+use crate::data_dir::DataDir;
+use crate::hosts::{DEFAULT_REGISTRY, Hosts};
+use crate::installation::{Installation, Presets};
+
+/// Everything that `serve` and the commands work with.
+pub(crate) struct App {
+    /// The data directory.
+    pub(crate) data: DataDir,
+    /// The rows.
+    pub(crate) database: Database,
+    /// Who is calling, and may they.
+    pub(crate) identity: Identity,
+    /// What can be done with artifacts.
+    pub(crate) artifacts: Artifacts,
+    /// What there is one of.
+    pub(crate) installation: Installation,
+    /// Tells the time.
+    pub(crate) clock: Arc<dyn Clock>,
+}
+
+impl App {
+    /// Opens the stores for a server, making what is not there yet.
+    ///
+    /// # Errors
+    /// When a store cannot be opened or the first start cannot be completed.
+    pub(crate) async fn open_or_create(
+        config: &Config,
+        presets: Presets,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, anyhow::Error> {
+        let data = DataDir::at(&config.data);
+        let (database, sealing, identity) = open_stores(config, &data, &clock).await?;
+        identity.start().await.context("cannot prepare the keys that sign tokens")?;
+        let installation = match Installation::load(&database, &sealing).await? {
+            Some(installation) => installation,
+            None => {
+                Installation::create(&database, &identity, &sealing, presets, clock.now()).await?;
+                Installation::load(&database, &sealing).await?.context("the installation is gone again")?
+            }
+        };
+        Self::put_together(config, data, database, identity, installation, clock)
+    }
+
+    /// Opens the stores for a command, which works on what a server has made.
+    ///
+    /// # Errors
+    /// When there is nothing yet, or a store cannot be opened.
+    pub(crate) async fn open_existing(config: &Config, clock: Arc<dyn Clock>) -> Result<Self, anyhow::Error> {
+        let data = DataDir::at(&config.data);
+        let nothing_here = || {
+            format!(
+                "there is no Wharf data in {} yet; start `wharf serve` once, or name its directory with --data",
+                data.root().display()
+            )
+        };
+        let is_embedded = config.storage.database.is_none();
+        if !data.sealing_key().is_file() || (is_embedded && !data.database().is_file()) {
+            bail!(nothing_here());
+        }
+        let (database, sealing, identity) = open_stores(config, &data, &clock).await?;
+        let installation = Installation::load(&database, &sealing).await?.with_context(nothing_here)?;
+        Self::put_together(config, data, database, identity, installation, clock)
+    }
+
+    fn put_together(
+        config: &Config,
+        data: DataDir,
+        database: Database,
+        identity: Identity,
+        installation: Installation,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, anyhow::Error> {
+        let settings =
+            Settings { blob_lease: config.gc.grace, upload_ttl: config.gc.upload_ttl, ..Settings::default() };
+        let blobs = open_blobs(config, &data)?;
+        let artifacts =
+            Artifacts::new(database.clone(), blobs, clock.clone(), settings, &installation.upload_state_key);
+        Ok(Self { data, database, identity, artifacts, installation, clock })
+    }
+
+    /// Brings `credentials.json` up to date with the database.
+    ///
+    /// # Errors
+    /// When the database fails or the file cannot be written.
+    pub(crate) async fn update_credentials_file(
+        &self,
+        hosts: &Hosts,
+    ) -> Result<Option<RegistryCredentials>, anyhow::Error> {
+        let name: RegistryName = DEFAULT_REGISTRY.parse().expect("the default registry's name is a registry's name");
+        let found = self.artifacts.find_registry(&name).await.context("cannot look up the default registry")?;
+        // Somebody may have deleted it; then the file keeps what it says of it.
+        let Some(registry) = found else { return Ok(None) };
+        let credentials = || RegistryCredentials::of(&registry, &self.identity, hosts);
+        CredentialsFile::new(&self.installation, credentials()?).update(&self.data, self.installation.is_announced)?;
+        Ok(Some(credentials()?))
+    }
+}
+
+async fn open_stores(
+    config: &Config,
+    data: &DataDir,
+    clock: &Arc<dyn Clock>,
+) -> Result<(Database, Arc<SealingKey>, Identity), anyhow::Error> {
+    let sealing = Arc::new(SealingKey::load_or_create(&data.sealing_key()).context("cannot load the sealing key")?);
+    let url = match &config.storage.database {
+        None => DatabaseUrl::Sqlite(data.database()),
+        Some(location) => location.expose().parse().context("cannot use the database's address")?,
+    };
+    let place = || match &config.storage.database {
+        None => format!("cannot open the database {}", data.database().display()),
+        Some(location) => format!("cannot open the database {}", location.masked()),
+    };
+    let database = Database::open(&url).await.with_context(place)?;
+    let identity = Identity::new(database.clone(), sealing.clone(), clock.clone());
+    Ok((database, sealing, identity))
+}
+
+fn open_blobs(config: &Config, data: &DataDir) -> Result<Arc<dyn BlobStore>, anyhow::Error> {
+    let directory = match &config.storage.blobs {
+        None => data.blobs(),
+        Some(location) if location.scheme() == "file" => {
+            match url::Url::parse(location.expose()).ok().and_then(|url| url.to_file_path().ok()) {
+                Some(path) => path,
+                None => bail!("{} names no directory; write it as file:///srv/wharf/blobs", location.masked()),
+            }
+        }
+        Some(location) => bail!(
+            "blobs in {} are not supported by this version; leave --blobs out to keep them in the data directory",
+            location.masked()
+        ),
+    };
+    let store = FileStore::open(directory.clone())
+        .with_context(|| format!("cannot open the blob store {}", directory.display()))?;
+    Ok(Arc::new(store))
+}
