@@ -27,7 +27,7 @@ impl GcConfig {
             interval: layers.pick("gc.interval_seconds", "gc", None, seconds(file.interval_seconds), || hours(1)),
             grace: layers.pick("gc.grace_seconds", "gc", None, seconds(file.grace_seconds), || hours(24)),
             upload_ttl: layers
-                .pick("gc.upload_ttl_seconds", "gc", None, seconds(file.upload_ttl_seconds), || hours(7 * 24)),
+                .pick("gc.upload_ttl_seconds", "gc", None, seconds(file.upload_ttl_seconds), || hours(24)),
         }
     }
 

@@ -113,13 +113,6 @@ impl From<ListenAddress> for String {
 #[serde(try_from = "String", into = "String")]
 pub(crate) struct Domain(String);
 
-impl Domain {
-    /// The domain as text.
-    pub(crate) fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
 impl Default for Domain {
     /// `*.localhost` means this machine without any DNS (RFC 6761, 6.3), at least in browsers and systemd-resolved.
     fn default() -> Self {
@@ -176,7 +169,7 @@ mod tests {
 
     #[test]
     fn domains_are_names_only() {
-        assert_eq!("Example.COM.".parse::<Domain>().unwrap().as_str(), "example.com");
+        assert_eq!("Example.COM.".parse::<Domain>().unwrap().to_string(), "example.com");
         for bad in ["", ".", "a..b", "-a.b", "a_b.c", "127.0.0.1", "[::1]", "a:5000", "https://a", "a b"] {
             assert!(bad.parse::<Domain>().is_err(), "{bad}");
         }

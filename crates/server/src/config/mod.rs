@@ -375,7 +375,7 @@ mod tests {
         assert_eq!(config.data, Path::new("wharf-data"));
         assert_eq!(config.listen.http.to_string(), "127.0.0.1:5000");
         assert_eq!(config.listen.https.to_string(), "127.0.0.1:5443");
-        assert_eq!(config.listen.domain.as_str(), "wharf.localhost");
+        assert_eq!(config.listen.domain.to_string(), "wharf.localhost");
         assert!(!config.listen.domain_is_set);
         assert!(config.storage.database.is_none() && config.storage.blobs.is_none());
     }

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{DataDir, Mode, write};
 use crate::config::{Domain, ListenAddress};
+use crate::hosts::Hosts;
 
 /// `server.json`: the addresses that `wharf serve` got, and the names it answers to. Written at each start, and left
 /// there when the server stops, so that `wharf connect` still knows the usual addresses.
@@ -21,6 +22,12 @@ pub(crate) struct ServerFile {
 }
 
 impl ServerFile {
+    /// The names that follow from the addresses.
+    pub(crate) fn hosts(&self) -> Hosts {
+        let port = self.https.port().or(self.http.port()).unwrap_or(443);
+        Hosts::new(self.domain.clone(), self.domain_is_set, port)
+    }
+
     /// Reads the file; `None` when there is none that we understand, since it is only a help.
     pub(crate) fn read(data: &DataDir) -> Option<Self> {
         serde_json::from_slice(&std::fs::read(data.server_file()).ok()?).ok()

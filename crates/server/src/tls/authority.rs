@@ -88,14 +88,14 @@ impl Authority {
             .map_err(|_| anyhow::anyhow!("{} holds no certificate", self.path.display()))?
             .1;
         let parsed = der.parse_x509().map_err(|_| anyhow::anyhow!("{} holds no certificate", self.path.display()))?;
-        if let Some(key) = &self.key {
-            if parsed.public_key().subject_public_key.data != key.public_key_raw() {
-                bail!(
-                    "{} and the ca.key beside it do not belong together; put the right pair back, \
+        if let Some(key) = &self.key
+            && parsed.public_key().subject_public_key.data != key.public_key_raw()
+        {
+            bail!(
+                "{} and the ca.key beside it do not belong together; put the right pair back, \
                      or remove both for a new authority, which clients must then trust anew",
-                    self.path.display()
-                );
-            }
+                self.path.display()
+            );
         }
         Ok(())
     }

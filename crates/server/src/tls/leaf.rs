@@ -32,10 +32,10 @@ impl LeafNames {
     pub(crate) fn new(domain: &Domain, listening_on: Option<IpAddr>) -> Self {
         let dns = vec![domain.to_string(), format!("*.{domain}"), "localhost".to_owned()];
         let mut addresses = vec![IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
-        if let Some(address) = listening_on.filter(|address| !address.is_unspecified()) {
-            if !addresses.contains(&address) {
-                addresses.push(address);
-            }
+        if let Some(address) = listening_on.filter(|address| !address.is_unspecified())
+            && !addresses.contains(&address)
+        {
+            addresses.push(address);
         }
         Self { dns, addresses }
     }
@@ -57,10 +57,10 @@ pub(super) fn ensure(
     now: Timestamp,
 ) -> Result<bool, anyhow::Error> {
     let path = path(data);
-    if let Ok(pem) = fs::read_to_string(&path) {
-        if suffices(&pem, authority, names, now) {
-            return Ok(false);
-        }
+    if let Ok(pem) = fs::read_to_string(&path)
+        && suffices(&pem, authority, names, now)
+    {
+        return Ok(false);
     }
     let pem = issue(authority, names, now)?;
     write(&path, pem.as_bytes(), Mode::Secret).with_context(|| format!("cannot write {}", path.display()))?;

@@ -1,0 +1,289 @@
+//! The command line. `wharf --help` is the table of contents; each command has examples.
+//!
+//! Exit codes: 0 done; 1 it failed, or `verify` found something wrong; 2 the command line or the configuration is wrong.
+
+mod backup;
+mod connect;
+mod gc;
+mod output;
+mod registry;
+mod restore;
+mod verify;
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use wharf_model::{Clock, SystemClock};
+
+use self::output::{Output, print_table};
+use crate::app::App;
+use crate::config::{CommonFlags, Config, ServeFlags};
+use crate::{log, serve};
+
+/// A container registry that you run yourself and that speaks Azure Container Registry.
+#[derive(Debug, Parser)]
+#[command(
+    name = "wharf",
+    version,
+    max_term_width = 120,
+    subcommand_required = true,
+    arg_required_else_help = true,
+    disable_help_subcommand = true,
+    after_help = "Start:    wharf serve\n\
+                  Sign in:  wharf connect docker\n\
+                  \n\
+                  Every command has examples: wharf registry --help"
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Start the server
+    #[command(after_help = "Examples:\n  \
+        wharf serve\n  \
+        wharf serve --data /srv/wharf --http 0.0.0.0:80 --https 0.0.0.0:443 --domain registry.example.com\n  \
+        wharf serve --tls-cert fullchain.pem --tls-key key.pem\n  \
+        WHARF_ADMIN_PASSWORD=first-password wharf serve --data \"$(mktemp -d)\"\n\
+        \n\
+        Every flag is also a variable (WHARF_…) and a key in wharf.toml; a flag goes before a variable, a variable \
+        before the file. `wharf config` shows what is in force.")]
+    Serve(ServeArgs),
+    /// Print the lines that connect a tool to the server
+    #[command(after_help = "Examples:\n  \
+        wharf connect docker\n  \
+        wharf connect helm --registry contoso\n  \
+        wharf connect hosts | sudo tee -a /etc/hosts\n  \
+        wharf connect oras --scheme http | sh")]
+    Connect(connect::ConnectArgs),
+    /// Create, list, show, change and delete registries, and their credentials
+    #[command(after_help = "Examples:\n  \
+        wharf registry create contoso --sku Standard\n  \
+        wharf registry list --output json\n  \
+        wharf registry update contoso --admin on --anonymous-pull off\n  \
+        wharf registry credentials regenerate contoso --which password2\n  \
+        wharf registry delete contoso --yes")]
+    Registry(registry::RegistryArgs),
+    /// Remove what nothing needs any more
+    #[command(after_help = "Examples:\n  \
+        wharf gc --dry-run\n  \
+        wharf gc --output json\n\
+        \n\
+        May run beside the server, which also collects by itself ([gc] interval_seconds).")]
+    Gc(gc::GcArgs),
+    /// Check every row against the bytes it stands for
+    #[command(after_help = "Examples:\n  \
+        wharf verify\n  \
+        wharf verify --output json > report.json\n\
+        \n\
+        May run beside the server. Exits with 1 when something is wrong.")]
+    Verify(verify::VerifyArgs),
+    /// Copy everything to a directory or a tar file, also while the server runs
+    #[command(after_help = "Examples:\n  \
+        wharf backup /backups/wharf-2026-11-21\n  \
+        wharf backup /backups/wharf-2026-11-21.tar\n\
+        \n\
+        The copy holds every secret of the installation: keep it as you keep those.")]
+    Backup(backup::BackupArgs),
+    /// Bring a copy back into an empty data directory
+    #[command(after_help = "Examples:\n  \
+        wharf restore /backups/wharf-2026-11-21.tar --data /srv/wharf\n  \
+        wharf restore /backups/wharf-2026-11-21 --data /srv/wharf && wharf verify --data /srv/wharf")]
+    Restore(restore::RestoreArgs),
+    /// Print the configuration in force, and where each value comes from
+    #[command(after_help = "Examples:\n  \
+        wharf config\n  \
+        WHARF_HTTP=0.0.0.0:80 wharf config --output json")]
+    Config(ConfigArgs),
+    /// Print the version
+    #[command(after_help = "Examples:\n  wharf version\n  wharf version --output json")]
+    Version(VersionArgs),
+}
+
+#[derive(Debug, clap::Args)]
+struct ServeArgs {
+    #[command(flatten)]
+    common: CommonFlags,
+    #[command(flatten)]
+    serve: ServeFlags,
+}
+
+#[derive(Debug, clap::Args)]
+struct ConfigArgs {
+    #[command(flatten)]
+    output: output::OutputFlag,
+    #[command(flatten)]
+    common: CommonFlags,
+    #[command(flatten)]
+    serve: ServeFlags,
+}
+
+#[derive(Debug, clap::Args)]
+struct VersionArgs {
+    #[command(flatten)]
+    output: output::OutputFlag,
+}
+
+/// Runs what the command line asks for.
+pub(crate) fn main() -> ExitCode {
+    let matches = match Cli::command().try_get_matches() {
+        Ok(matches) => matches,
+        // Help and version are no errors; clap knows which stream and code each deserves.
+        Err(answer) => answer.exit(),
+    };
+    match run(&matches) {
+        Ok(code) => code,
+        Err(Failed::Usage(error)) => {
+            complain(&error);
+            ExitCode::from(2)
+        }
+        Err(Failed::Work(error)) => {
+            complain(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Why a command came to nothing.
+enum Failed {
+    /// What was asked for, or how it is configured, is wrong.
+    Usage(anyhow::Error),
+    /// It was right, but did not work.
+    Work(anyhow::Error),
+}
+
+impl From<anyhow::Error> for Failed {
+    fn from(error: anyhow::Error) -> Self {
+        Self::Work(error)
+    }
+}
+
+fn run(matches: &ArgMatches) -> Result<ExitCode, Failed> {
+    let cli = Cli::from_arg_matches(matches).map_err(|error| Failed::Usage(error.into()))?;
+    let (_, inner) = matches.subcommand().context("a command is needed").map_err(Failed::Usage)?;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let load = |common: &CommonFlags| Config::load(common, None, inner).map_err(Failed::Usage);
+    match cli.command {
+        Command::Serve(args) => {
+            let config = Config::load(&args.common, Some(&args.serve), inner).map_err(Failed::Usage)?;
+            let access = log::start(&config, clock.clone()).map_err(Failed::Usage)?;
+            serve::serve(&config, clock, access)?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Config(args) => {
+            let config = Config::load(&args.common, Some(&args.serve), inner).map_err(Failed::Usage)?;
+            let entries = config.entries();
+            match args.output.output {
+                Output::Json => output::print_json(&entries)?,
+                Output::Table => {
+                    print_table(&["KEY", "VALUE", "FROM"], entries.iter().map(crate::config::Entry::cells))?;
+                }
+            }
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Version(args) => {
+            let version = env!("CARGO_PKG_VERSION");
+            match args.output.output {
+                Output::Json => output::print_json(&serde_json::json!({ "version": version }))?,
+                Output::Table => output::print(&format!("wharf {version}\n"))?,
+            }
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Connect(args) => {
+            let config = load(&args.common)?;
+            with_app(&config, clock, async |app| connect::run(&args, &config, &app).await)
+        }
+        Command::Registry(args) => {
+            let config = load(args.command.common())?;
+            with_app(&config, clock, async |app| registry::run(&args.command, &config, &app).await)
+        }
+        Command::Gc(args) => {
+            let config = load(&args.common)?;
+            with_app(&config, clock, async |app| gc::run(&args, &app).await)
+        }
+        Command::Verify(args) => {
+            let config = load(&args.common)?;
+            with_app(&config, clock, async |app| verify::run(&args, &app).await)
+        }
+        Command::Backup(args) => {
+            let config = load(&args.common)?;
+            with_app(&config, clock, async |app| backup::run(&args, &app).await)
+        }
+        Command::Restore(args) => {
+            let config = load(&args.common)?;
+            log::start_for_command(clock.clone());
+            command_runtime()?.block_on(restore::run(&args, &config))?;
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+/// Runs a command on the stores that the configuration names.
+fn with_app(
+    config: &Config,
+    clock: Arc<dyn Clock>,
+    command: impl AsyncFnOnce(Arc<App>) -> Result<ExitCode, anyhow::Error>,
+) -> Result<ExitCode, Failed> {
+    log::start_for_command(clock.clone());
+    let runtime = command_runtime()?;
+    let done = runtime.block_on(async {
+        let app = Arc::new(App::open_existing(config, clock).await?);
+        let done = command(app.clone()).await;
+        app.database.close().await;
+        done
+    })?;
+    Ok(done)
+}
+
+fn command_runtime() -> Result<tokio::runtime::Runtime, anyhow::Error> {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().context("cannot start threads")
+}
+
+/// Tells what happened, and below it, why.
+fn complain(error: &anyhow::Error) {
+    eprintln!("error: {error}");
+    for cause in error.chain().skip(1) {
+        // Parsers answer with several lines, which are to stay together.
+        eprintln!("  because: {}", cause.to_string().trim_end().replace('\n', "\n           "));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_has_examples() {
+        fn check(command: &clap::Command, path: &str) {
+            for command in command.get_subcommands() {
+                let path = format!("{path} {}", command.get_name());
+                let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+                assert!(help.contains("Example"), "{path} has no examples");
+                assert!(command.get_about().is_some(), "{path} says not what it does");
+                for line in help.lines().filter(|line| line.trim_start().starts_with("wharf ")) {
+                    check_example(line.trim());
+                }
+                check(command, &path);
+            }
+        }
+
+        /// An example must be understood, or it misleads.
+        fn check_example(line: &str) {
+            let simple = line.split(['|', '>', '&']).next().unwrap_or_default();
+            let words = simple.split_whitespace().map(|word| word.trim_matches('"'));
+            let parsed = Cli::command().try_get_matches_from(words);
+            assert!(parsed.is_ok(), "{line}: {}", parsed.unwrap_err());
+        }
+
+        check(&Cli::command(), "wharf");
+    }
+}

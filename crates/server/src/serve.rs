@@ -1,0 +1,229 @@
+//! `wharf serve`: from a configuration to a server that runs, and to its orderly end.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use rustls::server::ResolvesServerCert;
+use tokio::runtime::Runtime;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+use wharf_model::Clock;
+
+use crate::app::App;
+use crate::config::{Config, ListenAddress};
+use crate::data_dir::{DataDir, DirLock, ServerFile};
+use crate::greeting;
+use crate::http::{Connections, Listener, Observers, Scheme, Server};
+use crate::installation::{Installation, Presets};
+use crate::log::AccessLogger;
+use crate::metrics::Metrics;
+use crate::plane::RegistryPlane;
+use crate::tls::{CertificateKeeper, LeafNames, server_config};
+use crate::upkeep::Upkeep;
+
+/// Serves until a signal ends it.
+///
+/// # Errors
+/// When the server cannot start. What fails later is answered and logged.
+pub(crate) fn serve(config: &Config, clock: Arc<dyn Clock>, access: AccessLogger) -> Result<(), anyhow::Error> {
+    let data = DataDir::at(&config.data);
+    data.create()?;
+    let _lock = DirLock::take(&data)?;
+    raise_file_limit();
+    log_panics();
+    let observers = Arc::new(Observers { metrics: Metrics::new(), access });
+    // One thread for each processor that we may use, which is tokio's default too, but not under TOKIO_WORKER_THREADS.
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(threads)
+        .enable_all()
+        .build()
+        .context("cannot start threads")?;
+    let served = runtime.block_on(run(config, &data, clock, observers.clone()));
+    end(runtime);
+    // The last holder of the access log: what is buffered is written here.
+    drop(observers);
+    served
+}
+
+async fn run(
+    config: &Config,
+    data: &DataDir,
+    clock: Arc<dyn Clock>,
+    observers: Arc<Observers>,
+) -> Result<(), anyhow::Error> {
+    // Before anything is made, so that a signal during a first start ends it in order.
+    let mut signals = Signals::new()?;
+    let started = tokio::select! {
+        started = start(config, data, clock, observers) => started?,
+        () = signals.next() => return Ok(()),
+    };
+    signals.next().await;
+    tracing::info!(
+        connections = started.connections.count(),
+        "Stopping: requests in flight may go on for {} seconds",
+        config.limits.shutdown_grace.as_secs()
+    );
+    tokio::select! {
+        () = started.stop(config.limits.shutdown_grace) => {}
+        () = signals.next() => tracing::warn!("Stopped at once, as a second signal demands"),
+    }
+    Ok(())
+}
+
+/// A server that runs.
+struct Started {
+    app: Arc<App>,
+    server: Arc<Server<RegistryPlane>>,
+    connections: Connections,
+    upkeep: Upkeep,
+    stop_accepting: CancellationToken,
+}
+
+async fn start(
+    config: &Config,
+    data: &DataDir,
+    clock: Arc<dyn Clock>,
+    observers: Arc<Observers>,
+) -> Result<Started, anyhow::Error> {
+    let presets = Presets::from_environment()?;
+    // The certificate first: the listeners need it, and their ports are part of every name that is told to anybody.
+    let listening_on = match config.listen.https {
+        ListenAddress::At(address) => Some(address.ip()),
+        ListenAddress::Off => None,
+    };
+    let names = LeafNames::new(&config.listen.domain, listening_on);
+    let certificates = Arc::new(CertificateKeeper::open(&config.tls, data, names, clock.now())?);
+    let listeners = Listeners::bind(config, certificates.clone())?;
+
+    let app = Arc::new(App::open_or_create(config, presets.clone(), clock).await?);
+    let addresses = ServerFile {
+        http: listeners.http.as_ref().map_or(ListenAddress::Off, |listener| ListenAddress::At(listener.address())),
+        https: listeners.https.as_ref().map_or(ListenAddress::Off, |listener| ListenAddress::At(listener.address())),
+        domain: config.listen.domain.clone(),
+        domain_is_set: config.listen.domain_is_set,
+    };
+    let hosts = addresses.hosts();
+    if ServerFile::read(data).as_ref() != Some(&addresses) {
+        addresses.write(data).with_context(|| format!("cannot write {}", data.server_file().display()))?;
+    }
+    let credentials = app.update_credentials_file(&hosts).await?;
+    if let Some(credentials) = &credentials {
+        presets.warn_of_unused(&app.installation, &credentials.passwords);
+    }
+    if !app.installation.is_announced {
+        if let Some(credentials) = &credentials {
+            greeting::print(data, &addresses, credentials);
+        }
+        Installation::set_announced(&app.database).await?;
+    }
+
+    let cursor = app.artifacts.last_change().await.context("cannot read the change log")?;
+    let plane = RegistryPlane::new(app.clone(), config);
+    let server = Arc::new(Server::new(plane, hosts, observers, config.limits.clone()));
+    let connections = Connections::new(config.limits.connections);
+    let stop_accepting = CancellationToken::new();
+    for listener in [listeners.http, listeners.https].into_iter().flatten() {
+        tracing::info!(address = %listener.address(), "Listening on {}://{}", listener.scheme(), listener.address());
+        tokio::spawn(listener.run(server.clone(), connections.clone(), stop_accepting.clone()));
+    }
+    let upkeep = Upkeep::start(&app, config, certificates, cursor);
+    Ok(Started { app, server, connections, upkeep, stop_accepting })
+}
+
+impl Started {
+    async fn stop(&self, grace: Duration) {
+        self.server.stop();
+        self.stop_accepting.cancel();
+        if tokio::time::timeout(grace, self.connections.finish()).await.is_err() {
+            tracing::warn!(
+                connections = self.connections.count(),
+                "Cut off {} connections whose requests were not done in time",
+                self.connections.count()
+            );
+        }
+        let tidy = async {
+            self.upkeep.stop().await;
+            self.app.database.close().await;
+        };
+        if tokio::time::timeout(TIDY, tidy).await.is_err() {
+            tracing::warn!("The database did not close in time; nothing that was acknowledged is lost");
+        }
+        tracing::info!("Stopped");
+    }
+}
+
+/// How long the database may take to close.
+const TIDY: Duration = Duration::from_secs(5);
+
+/// The sockets that are listened on.
+struct Listeners {
+    http: Option<Listener>,
+    https: Option<Listener>,
+}
+
+impl Listeners {
+    fn bind(config: &Config, certificates: Arc<dyn ResolvesServerCert>) -> Result<Self, anyhow::Error> {
+        let bind = |address: ListenAddress, scheme: Scheme| -> Result<Option<Listener>, anyhow::Error> {
+            let ListenAddress::At(address): ListenAddress = address else { return Ok(None) };
+            let address: SocketAddr = address;
+            Listener::bind(address, scheme).map(Some)
+        };
+        let http = bind(config.listen.http, Scheme::Http)?;
+        let https = bind(config.listen.https, Scheme::Https(TlsAcceptor::from(server_config(certificates)?)))?;
+        Ok(Self { http, https })
+    }
+}
+
+/// The signals that ask a server to end.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> Result<Self, anyhow::Error> {
+        let listen = |kind| signal(kind).context("cannot listen for signals");
+        Ok(Self { terminate: listen(SignalKind::terminate())?, interrupt: listen(SignalKind::interrupt())? })
+    }
+
+    /// The next one.
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+/// Ends the runtime with whatever still runs. Threads in the middle of a file operation get a moment.
+fn end(runtime: Runtime) {
+    runtime.shutdown_timeout(Duration::from_secs(1));
+}
+
+/// Each connection and each open blob is a file: take as many as we may.
+fn raise_file_limit() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+    let limit = getrlimit(Resource::Nofile);
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum }) {
+        tracing::warn!(%error, limit = ?limit.current, "Cannot raise the limit of open files");
+    }
+}
+
+/// A panic is a mistake of ours; it ends one request, and this is where it is told.
+fn log_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let payload = panic.payload();
+        let message = payload
+            .downcast_ref::<&str>()
+            .copied()
+            .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
+            .unwrap_or("without a message");
+        let location = panic.location().map_or_else(String::new, ToString::to_string);
+        tracing::error!(location, "A panic, which is a bug in Wharf: {message}");
+    }));
+}
