@@ -5,7 +5,8 @@
 //! taskset -c 0 target/release/examples/throughput [DIRECTORY]
 //! ```
 //!
-//! Prints one line per workload: the median of five rounds. `DIRECTORY` (default: the current one) should be on the disk
+//! Prints one line per workload: the median of five rounds and the processor's time, which is what to trust on a machine
+//! that does other work as well. `DIRECTORY` (default: the current one) should be on the disk
 //! in question, not on a tmpfs.
 
 use std::sync::Arc;
@@ -44,18 +45,18 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
 fn hash_alone() {
     let block = frame_of(1 << 20);
-    let begin = Instant::now();
+    let begin = Moment::now();
     let mut hasher = Hasher::new(Algorithm::Sha256);
     (0..512).for_each(|_| hasher.update(&block));
     let _ = hasher.finish();
-    report("sha256 alone", &mut [begin.elapsed()], 512 << 20, 1);
+    report("sha256 alone", vec![begin.elapsed()], 512 << 20, 1);
 }
 
 /// `uploads` at once, each of `count` blobs one after the other.
 async fn writes(store: &Arc<dyn BlobStore>, what: &str, size: usize, uploads: usize, count: usize) {
     let mut rounds = Vec::new();
     for _ in 0..ROUNDS {
-        let begin = Instant::now();
+        let begin = Moment::now();
         let tasks = (0..uploads).map(|_| {
             let store = store.clone();
             tokio::spawn(async move {
@@ -76,14 +77,14 @@ async fn writes(store: &Arc<dyn BlobStore>, what: &str, size: usize, uploads: us
             }
         }
     }
-    report(what, &mut rounds, size * uploads * count, uploads * count);
+    report(what, rounds, size * uploads * count, uploads * count);
 }
 
 async fn reads(store: &Arc<dyn BlobStore>, what: &str, size: usize, range: usize, readers: usize, count: usize) {
     let key = put(store.as_ref(), size).await.0;
     let mut rounds = Vec::new();
     for _ in 0..ROUNDS {
-        let begin = Instant::now();
+        let begin = Moment::now();
         let tasks = (0..readers).map(|reader| {
             let (store, key) = (store.clone(), key.clone());
             tokio::spawn(async move {
@@ -101,7 +102,7 @@ async fn reads(store: &Arc<dyn BlobStore>, what: &str, size: usize, range: usize
         rounds.push(begin.elapsed());
     }
     store.delete(&key).await.unwrap();
-    report(what, &mut rounds, range * readers * count, readers * count);
+    report(what, rounds, range * readers * count, readers * count);
 }
 
 async fn put(store: &dyn BlobStore, size: usize) -> (StorageKey, Digest) {
@@ -121,17 +122,47 @@ async fn put(store: &dyn BlobStore, size: usize) -> (StorageKey, Digest) {
     (key, digest)
 }
 
-fn report(what: &str, rounds: &mut [Duration], bytes: usize, count: usize) {
-    rounds.sort_unstable();
-    let median = rounds[rounds.len() / 2];
-    let per_second = |amount: usize, time: &Duration| amount as f64 / time.as_secs_f64();
+/// An instant, and how much the process had worked until then.
+struct Moment {
+    at: Instant,
+    worked: Duration,
+}
+
+/// What passed between two moments.
+struct Round {
+    time: Duration,
+    worked: Duration,
+}
+
+impl Moment {
+    fn now() -> Self {
+        let stat = std::fs::read_to_string("/proc/self/stat").expect("Linux says how long a process has worked");
+        // Fields 14 and 15 of proc_pid_stat(5), in ticks of 10 ms; the second field is a name in parentheses.
+        let fields = stat.rsplit(')').next().unwrap_or_default().split_ascii_whitespace();
+        let ticks: u64 = fields.skip(11).take(2).filter_map(|field| field.parse::<u64>().ok()).sum();
+        Self { at: Instant::now(), worked: Duration::from_millis(ticks * 10) }
+    }
+
+    fn elapsed(&self) -> Round {
+        let now = Self::now();
+        Round { time: now.at - self.at, worked: now.worked - self.worked }
+    }
+}
+
+fn report(what: &str, mut rounds: Vec<Round>, bytes: usize, count: usize) {
+    rounds.sort_unstable_by_key(|round| round.time);
+    let median = rounds[rounds.len() / 2].time.as_secs_f64();
+    let worked = rounds.iter().map(|round| round.worked).sum::<Duration>().as_secs_f64() / rounds.len() as f64;
+    let rate = |time: f64| bytes as f64 / time / 1e9;
     println!(
-        "{what:<28} {:6.2} GB/s ({:.2}..{:.2}) {:9.0} /s {:10.1} us each",
-        per_second(bytes, &median) / 1e9,
-        per_second(bytes, &rounds[rounds.len() - 1]) / 1e9,
-        per_second(bytes, &rounds[0]) / 1e9,
-        per_second(count, &median),
-        median.as_secs_f64() * 1e6 / count as f64,
+        "{what:<28} {:6.2} GB/s ({:.2}..{:.2}) {:9.0} /s {:10.1} us each, of work {:10.1} us = {:.2} s/GiB",
+        rate(median),
+        rate(rounds[rounds.len() - 1].time.as_secs_f64()),
+        rate(rounds[0].time.as_secs_f64()),
+        count as f64 / median,
+        median * 1e6 / count as f64,
+        worked * 1e6 / count as f64,
+        worked / (bytes as f64 / f64::from(1 << 30)),
     );
 }
 
