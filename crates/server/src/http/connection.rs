@@ -228,7 +228,7 @@ async fn drive<C: Graceful>(
     mut told: oneshot::Receiver<()>,
 ) {
     let mut connection = pin!(connection);
-    let look_every = limits.idle_timeout.min(limits.stall_timeout) / 4;
+    let mut look_every = limits.idle_timeout.min(limits.stall_timeout) / 4;
     let mut look = pin!(tokio::time::sleep(look_every));
     let mut finishing = false;
     loop {
@@ -244,8 +244,14 @@ async fn drive<C: Graceful>(
             _ = &mut told, if !finishing => {
                 finishing = true;
                 connection.as_mut().finish();
+                look_every = GOODBYE;
+                look.as_mut().reset(tokio::time::Instant::now() + look_every);
             }
             () = look.as_mut() => {
+                if finishing && state.is_idle() {
+                    // A peer of HTTP/2 is asked to confirm, which one that hangs never does.
+                    return;
+                }
                 if let Some(reason) = state.exceeded(limits) {
                     tracing::debug!("Closed a connection: {reason}");
                     return;
@@ -255,6 +261,9 @@ async fn drive<C: Graceful>(
         }
     }
 }
+
+/// How long an idle peer may take to confirm that the connection ends.
+const GOODBYE: Duration = Duration::from_millis(300);
 
 /// Whether a client begins with HTTP/2's preface without being asked ("prior knowledge"). No method of HTTP/1 begins
 /// with `PRI `, so four bytes decide. Source: RFC 9113, 3.4.
@@ -307,6 +316,10 @@ impl ConnectionState {
         self.in_flight.fetch_sub(1, Ordering::Relaxed);
     }
 
+    fn is_idle(&self) -> bool {
+        self.in_flight.load(Ordering::Relaxed) == 0
+    }
+
     fn exceeded(&self, limits: &LimitsConfig) -> Option<&'static str> {
         let now = now_ms();
         let longer =
@@ -315,8 +328,7 @@ impl ConnectionState {
             return Some("its client does not read the answer");
         }
         // A body that does not arrive is the data plane's to notice: only it knows whether it waits for one.
-        let is_idle = self.in_flight.load(Ordering::Relaxed) == 0;
-        (is_idle && longer(self.idle_since.load(Ordering::Relaxed), limits.idle_timeout))
+        (self.is_idle() && longer(self.idle_since.load(Ordering::Relaxed), limits.idle_timeout))
             .then_some("no request came for too long")
     }
 }

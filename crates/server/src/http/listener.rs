@@ -88,21 +88,25 @@ impl Listener {
 
     /// Accepts connections until `stop`; each is served in a task of its own, known to `connections`.
     pub(crate) async fn run<P: Plane>(self, server: Arc<Server<P>>, connections: Connections, stop: CancellationToken) {
-        let server = connection::Served::new(server, self.scheme, self.address);
+        let served = connection::Served::new(server, self.scheme, self.address);
         loop {
             let accepted = tokio::select! {
                 biased;
                 () = stop.cancelled() => return,
-                // The slot is taken first: with none free, further clients wait in the kernel's queue.
-                accepted = async {
-                    let slot = connections.slot().await;
-                    (slot, self.socket.accept().await)
-                } => accepted,
+                accepted = self.socket.accept() => accepted,
             };
             match accepted {
-                (slot, Ok((stream, _peer))) => connections.serve(slot, stream, server.clone()),
-                (_, Err(error)) if is_clients_fault(&error) => {}
-                (_, Err(error)) => {
+                Ok((stream, _peer)) => {
+                    // With no room this one waits here, and those behind it in the kernel's queue.
+                    let slot = tokio::select! {
+                        biased;
+                        () = stop.cancelled() => return,
+                        slot = connections.slot() => slot,
+                    };
+                    connections.serve(slot, stream, served.clone());
+                }
+                Err(error) if is_clients_fault(&error) => {}
+                Err(error) => {
                     // Most likely out of file descriptors: those who are served must finish first.
                     tracing::warn!(%error, address = %self.address, "Cannot accept connections on {}", self.address);
                     tokio::select! {

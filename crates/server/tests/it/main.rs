@@ -1,0 +1,10 @@
+//! The real program, started on free ports of the loopback address.
+
+mod backup;
+mod commands;
+mod first_start;
+mod harness;
+mod listeners;
+mod log;
+mod shutdown;
+mod tls;
