@@ -206,15 +206,14 @@ async fn manifests_may_have_4_mebibytes() {
 
 #[tokio::test]
 async fn many_large_manifests_wait_for_each_other() {
-    let server = TestServer::start().await;
-    let manifest = json!({"mediaType": media_type::OCI_INDEX, "manifests": [], "padding": "x".repeat(3 << 20)});
-    let image = Image {
-        manifest: manifest.to_string().into_bytes(),
-        media_type: media_type::OCI_INDEX.to_owned(),
-        blobs: Vec::new(),
-    };
+    // Room for four of them at a time.
+    let data_plane = DataPlaneConfig { manifests_in_flight_bytes: 400 << 10, ..DataPlaneConfig::default() };
+    let server = TestServer::start_with(Options { data_plane, ..Options::default() }).await;
+    let manifest = json!({"mediaType": media_type::OCI_INDEX, "manifests": [], "padding": "x".repeat(90 << 10)});
+    let media_type = media_type::OCI_INDEX.to_owned();
+    let image = Image { manifest: manifest.to_string().into_bytes(), media_type, blobs: Vec::new() };
     let admin = server.admin();
-    let tags: Vec<String> = (0..40).map(|n| format!("t{n}")).collect();
+    let tags: Vec<String> = (0..200).map(|n| format!("t{n}")).collect();
     let pushes = tags.iter().map(|tag| admin.push_manifest("web", tag, &image));
     for answer in futures_util::future::join_all(pushes).await {
         assert_eq!(answer.status, 201, "{answer}");
