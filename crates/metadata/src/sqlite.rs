@@ -140,21 +140,16 @@ async fn run_batch(
     let mut connection = Connection::Sqlite(pool.acquire().await?);
     connection.command("BEGIN IMMEDIATE").await?;
     let mut next = Some(first);
+    let mut kept = false;
     let mut outcome = Ok(());
     while let Some(job) = next.take() {
-        // Savepoints of one name nest; going back goes to the newest, and the commit releases them all.
-        if let Err(error) = connection.command("SAVEPOINT job").await {
-            outcome = Err(error);
-            break;
-        }
-        // A write that panics ends alone: its caller hears that the write was dropped, the writer goes on.
-        let ran = AssertUnwindSafe(job(&mut connection)).catch_unwind().await;
-        let keep = ran.as_ref().is_ok_and(|ran| ran.keep);
-        let undone = if keep { Ok(()) } else { connection.command("ROLLBACK TO job").await };
-        answers.extend(ran.ok().map(|ran| ran.answer));
-        if undone.is_err() {
-            outcome = undone;
-            break;
+        let ran = run_job(&mut connection, job, &mut kept).await;
+        match ran {
+            Ok(answer) => answers.extend(answer),
+            Err(error) => {
+                outcome = Err(error);
+                break;
+            }
         }
         if answers.len() < WRITES_PER_COMMIT {
             next = jobs.try_recv().ok();
@@ -169,6 +164,26 @@ async fn run_batch(
         drop(connection.command("ROLLBACK").await);
     }
     outcome
+}
+
+/// Runs one write, and undoes it alone if it fails. `kept` says whether the transaction holds anything yet: as long as it
+/// does not, undoing means to begin again, which spares most writes a savepoint.
+async fn run_job(connection: &mut Connection, job: Job, kept: &mut bool) -> Result<Option<Answer>, Error> {
+    if *kept {
+        // Savepoints of one name nest; going back goes to the newest, and the commit releases them all.
+        connection.command("SAVEPOINT job").await?;
+    }
+    // A write that panics ends alone: its caller hears that the write was dropped, the writer goes on.
+    let ran = AssertUnwindSafe(job(connection)).catch_unwind().await.ok();
+    if ran.as_ref().is_some_and(|ran| ran.keep) {
+        *kept = true;
+    } else if *kept {
+        connection.command("ROLLBACK TO job").await?;
+    } else {
+        connection.command("ROLLBACK").await?;
+        connection.command("BEGIN IMMEDIATE").await?;
+    }
+    Ok(ran.map(|ran| ran.answer))
 }
 
 /// Connections that read at once. Each keeps up to 4 MiB of pages.
