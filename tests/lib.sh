@@ -177,7 +177,7 @@ fetch() { # method path-or-url [curl arguments…]
 fetch_anonymous() {
   local method=$1 url=$2
   shift 2
-  [[ $url == http* ]] || url=http://$HTTP$url
+  [[ $url == http* ]] || url=${BASE:-http://$HTTP}$url
   local how=(-X "$method")
   [ "$method" != HEAD ] || how=(-I)
   : >"$WORK/body"
