@@ -6,18 +6,21 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-/// The place of a blob in the store: `3f/01922b6e-…-8a3f`, a shard of two hexadecimal digits and a UUID.
+/// The place of a blob in the store: `f/01922b6e-…-8a3f`, a shard of one hexadecimal digit and a UUID.
 ///
-/// The shard repeats the UUID's *last* two digits, since a UUIDv7 begins with the time and one day's blobs would all
-/// land in one shard. A key is used once and never again, even after its blob is deleted.
+/// The shard repeats the UUID's *last* digit, since a UUIDv7 begins with the time and one day's blobs would all land in
+/// one shard. Few shards keep what is pushed together close together on the disk; indexed directories do the rest. A key is used once and never again, even after its blob is deleted.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct StorageKey(Arc<str>);
+
+/// How many shards there are: a hexadecimal digit's worth.
+pub(crate) const SHARDS: u8 = 16;
 
 impl StorageKey {
     /// The key made of a fresh `uuid`. UUIDv7 is best: keys of one shard then sort by age.
     #[must_use]
     pub fn new(uuid: Uuid) -> Self {
-        Self(format!("{:02x}/{}", shard_of(uuid), uuid.hyphenated()).into())
+        Self(format!("{:x}/{}", shard_of(uuid), uuid.hyphenated()).into())
     }
 
     /// The key as text; valid as a relative path and as the name of an object.
@@ -26,19 +29,19 @@ impl StorageKey {
         &self.0
     }
 
-    /// Which of the 256 shards holds the blob.
+    /// Which of the 16 shards holds the blob.
     pub(crate) fn shard(&self) -> u8 {
-        u8::from_str_radix(&self.0[..2], 16).expect("a key begins with two hexadecimal digits")
+        u8::from_str_radix(&self.0[..1], 16).expect("a key begins with a hexadecimal digit")
     }
 }
 
 fn shard_of(uuid: Uuid) -> u8 {
-    uuid.as_bytes()[15]
+    uuid.as_bytes()[15] & 0xf
 }
 
 /// Why a text is not a storage key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a storage key is a UUID in lower case behind its last two digits and a slash")]
+#[error("a storage key is a UUID in lower case behind its last digit and a slash")]
 pub struct ParseStorageKeyError;
 
 impl FromStr for StorageKey {
@@ -73,8 +76,8 @@ mod tests {
     #[test]
     fn a_key_shards_by_the_end_of_its_uuid() {
         let key = StorageKey::new("01922b6e-7c1d-7e4f-9a0b-5c6d7e8f903f".parse().unwrap());
-        assert_eq!(key.as_str(), "3f/01922b6e-7c1d-7e4f-9a0b-5c6d7e8f903f");
-        assert_eq!(key.shard(), 0x3f);
+        assert_eq!(key.as_str(), "f/01922b6e-7c1d-7e4f-9a0b-5c6d7e8f903f");
+        assert_eq!(key.shard(), 0xf);
     }
 
     #[test]
@@ -82,19 +85,19 @@ mod tests {
         for bad in [
             "",
             "/",
-            "3f",
-            "3f/",
+            "f",
+            "f/",
             "01922b6e-7c1d-7e4f-9a0b-5c6d7e8f903f",
-            "40/01922b6e-7c1d-7e4f-9a0b-5c6d7e8f903f",
-            "3F/01922b6e-7c1d-7e4f-9a0b-5c6d7e8f903f",
-            "3f/01922B6E-7c1d-7e4f-9a0b-5c6d7e8f903f",
-            "3f/01922b6e7c1d7e4f9a0b5c6d7e8f903f",
-            "3f/{01922b6e-7c1d-7e4f-9a0b-5c6d7e8f903f}",
-            "3f//01922b6e-7c1d-7e4f-9a0b-5c6d7e8f903f",
+            "0/01922b6e-7c1d-7e4f-9a0b-5c6d7e8f903f",
+            "F/01922b6e-7c1d-7e4f-9a0b-5c6d7e8f903f",
+            "f/01922B6E-7c1d-7e4f-9a0b-5c6d7e8f903f",
+            "f/01922b6e7c1d7e4f9a0b5c6d7e8f903f",
+            "f/{01922b6e-7c1d-7e4f-9a0b-5c6d7e8f903f}",
+            "f//01922b6e-7c1d-7e4f-9a0b-5c6d7e8f903f",
             "../01922b6e-7c1d-7e4f-9a0b-5c6d7e8f903f",
-            "3f/../../etc/passwd",
-            "3f/01922b6e-7c1d-7e4f-9a0b-5c6d7e8f903f\0",
-            " 3f/01922b6e-7c1d-7e4f-9a0b-5c6d7e8f903f",
+            "f/../../etc/passwd",
+            "f/01922b6e-7c1d-7e4f-9a0b-5c6d7e8f903f\0",
+            " f/01922b6e-7c1d-7e4f-9a0b-5c6d7e8f903f",
         ] {
             assert_eq!(bad.parse::<StorageKey>(), Err(ParseStorageKeyError), "{bad:?}");
         }

@@ -145,6 +145,8 @@ impl Form {
 
     fn credentials(&self) -> Result<Option<Credentials<'_>>, Failure> {
         match self.grant_type.as_str() {
+            // azure-containerregistry for Python names no grant when it refreshes (`acr/control-plane.md` section 11).
+            "" if !self.refresh_token.is_empty() => Ok(Some(Credentials::RefreshToken(&self.refresh_token))),
             "refresh_token" => Ok(Some(Credentials::RefreshToken(&self.refresh_token))),
             "password" if self.username.is_empty() => Ok(None),
             "password" => Ok(Some(Credentials::Basic { username: &self.username, password: &self.password })),
@@ -171,6 +173,7 @@ mod tests {
     fn grants_tell_which_credentials_count() {
         let read = |form: &str| Form::parse(form.as_bytes()).credentials().map(|found| format!("{found:?}"));
         assert_eq!(read("grant_type=refresh_token&refresh_token=x").unwrap(), "Some(RefreshToken(..))");
+        assert_eq!(read("refresh_token=x").unwrap(), "Some(RefreshToken(..))");
         assert_eq!(read("grant_type=refresh_token").unwrap(), "Some(RefreshToken(..))");
         assert_eq!(read("grant_type=password&username=u&password=p").unwrap(), "Some(Basic(..))");
         assert_eq!(read("grant_type=password&refresh_token=").unwrap(), "None");

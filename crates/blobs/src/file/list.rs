@@ -7,11 +7,12 @@ use std::os::unix::fs::MetadataExt;
 use wharf_model::Timestamp;
 
 use super::shards::Shards;
+use crate::key::SHARDS;
 use crate::{Error, StorageKey, StoredBlob};
 
 /// What follows `after` in its shard, or else in the first later shard that holds anything. Blocks.
 pub(super) fn page(shards: &Shards, after: Option<&StorageKey>) -> Result<Vec<StoredBlob>, Error> {
-    for shard in after.map_or(0, StorageKey::shard)..=u8::MAX {
+    for shard in after.map_or(0, StorageKey::shard)..SHARDS {
         let page = shard_page(shards, shard, after)?;
         if !page.is_empty() {
             return Ok(page);
@@ -27,7 +28,7 @@ fn shard_page(shards: &Shards, shard: u8, after: Option<&StorageKey>) -> Result<
     for entry in fs::read_dir(&path).map_err(failed)? {
         let entry = entry.map_err(failed)?;
         let name = entry.file_name();
-        let Ok(key) = format!("{shard:02x}/{}", name.to_string_lossy()).parse::<StorageKey>() else {
+        let Ok(key) = format!("{shard:x}/{}", name.to_string_lossy()).parse::<StorageKey>() else {
             tracing::warn!(path = %entry.path().display(), "{} is no blob and is left alone", entry.path().display());
             continue;
         };

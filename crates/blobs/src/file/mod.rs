@@ -2,11 +2,11 @@
 //!
 //! ```text
 //! <dir>/
-//! ├── 00/                                         256 shards, 00 to ff: made at the first start, never removed
+//! ├── 0/                                          16 shards, 0 to f: made at the first start, never removed
 //! │   ├── 01922b6e-7c1d-7e4f-9a0b-5c6d7e8f9000    one blob, or an upload in progress: its bytes and nothing else
 //! │   └── …
 //! ├── …
-//! ├── ff/
+//! ├── f/
 //! └── probe-0                                     there for a moment, while a probe runs
 //! ```
 //!

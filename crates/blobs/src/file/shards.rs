@@ -8,9 +8,10 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Condvar, Mutex};
 
+use crate::key::SHARDS;
 use crate::{Error, StorageKey};
 
-/// The store's directory and its 256 shards.
+/// The store's directory and its 16 shards.
 #[derive(Debug)]
 pub(super) struct Shards {
     root: PathBuf,
@@ -33,7 +34,7 @@ impl Shards {
         for entry in fs::read_dir(&root).map_err(failed("read"))? {
             present.insert(entry.map_err(failed("read"))?.file_name());
         }
-        for name in (0..=u8::MAX).map(|shard| format!("{shard:02x}")) {
+        for name in (0..SHARDS).map(|shard| format!("{shard:x}")) {
             if !present.contains(Path::new(&name).as_os_str()) {
                 match DirBuilder::new().mode(DIRECTORY_MODE).create(root.join(name)) {
                     Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
@@ -64,7 +65,7 @@ impl Shards {
     }
 
     pub(super) fn shard_path(&self, shard: u8) -> PathBuf {
-        self.root.join(format!("{shard:02x}"))
+        self.root.join(format!("{shard:x}"))
     }
 
     /// Makes the directory entries durable that `key`'s shard has by now.
@@ -155,11 +156,11 @@ mod tests {
         let root = dir.path().join("deep/er");
         for _ in 0..2 {
             Shards::open(root.clone()).unwrap();
-            assert_eq!(fs::read_dir(&root).unwrap().count(), 256);
+            assert_eq!(fs::read_dir(&root).unwrap().count(), usize::from(SHARDS));
         }
-        fs::remove_dir(root.join("7f")).unwrap();
+        fs::remove_dir(root.join("7")).unwrap();
         Shards::open(root.clone()).unwrap();
-        assert!(root.join("7f").is_dir());
+        assert!(root.join("7").is_dir());
     }
 
     #[test]

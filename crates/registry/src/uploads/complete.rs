@@ -46,10 +46,13 @@ impl Artifacts {
             }
         }
         let session = exclusive.session();
-        let actual = session.writer.digest(digest.algorithm()).await;
-        let checked = match actual {
-            Ok(actual) if actual == *digest => session.writer.sync().await.map_err(UploadError::from),
-            Ok(actual) => Err(UploadError::DigestMismatch { expected: digest.clone(), actual }),
+        // Synced before it is known to be right: one visit to the disk's thread then does all, and wrong digests are rare.
+        let checked = match session.writer.sync().await {
+            Ok(()) => match session.writer.digest(digest.algorithm()).await {
+                Ok(actual) if actual == *digest => Ok(()),
+                Ok(actual) => Err(UploadError::DigestMismatch { expected: digest.clone(), actual }),
+                Err(error) => Err(error.into()),
+            },
             Err(error) => Err(error.into()),
         };
         if let Err(error) = checked {

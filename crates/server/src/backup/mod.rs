@@ -5,7 +5,7 @@
 //! sealing.key         ┐
 //! credentials.json    │ as in the data directory
 //! tls/…               ┘
-//! blobs/3f/0192…      each blob under its storage key
+//! blobs/f/0192…       each blob under its storage key
 //! metadata.db         a snapshot of the database, without upload sessions
 //! ```
 //!
