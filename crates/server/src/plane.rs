@@ -32,7 +32,11 @@ const PATIENCE: Duration = Duration::from_secs(3);
 impl RegistryPlane {
     /// Puts the data plane on the stores.
     pub(crate) fn new(app: Arc<App>, config: &Config) -> Self {
-        let settings = DataPlaneConfig { idle_timeout: config.limits.stall_timeout, ..DataPlaneConfig::default() };
+        let settings = DataPlaneConfig {
+            idle_timeout: config.limits.stall_timeout,
+            allowed_origins: config.cors.allowed_origins.clone(),
+            ..DataPlaneConfig::default()
+        };
         let data_plane = DataPlane::new(app.artifacts.clone(), app.identity.clone(), settings);
         Self { app, data_plane, probed: Mutex::new(None) }
     }

@@ -4,6 +4,7 @@
 //! Each section of the file has a module of its own; the documentation of its fields is the reference. A configuration
 //! that is wrong anywhere is refused as a whole, with the key, its value's place and what would be right.
 
+mod cors;
 mod egress;
 mod gc;
 mod limits;
@@ -21,6 +22,7 @@ use clap::ArgMatches;
 use clap::parser::ValueSource;
 use serde::{Deserialize, Serialize};
 
+pub(crate) use self::cors::CorsConfig;
 pub(crate) use self::egress::Cidr;
 pub(crate) use self::gc::GcConfig;
 pub(crate) use self::limits::LimitsConfig;
@@ -50,6 +52,8 @@ pub(crate) struct Config {
     pub(crate) limits: LimitsConfig,
     /// When the collector runs and what it spares.
     pub(crate) gc: GcConfig,
+    /// Which web pages may call the registry.
+    pub(crate) cors: CorsConfig,
     /// Internal addresses that addresses given by users may resolve to.
     pub(crate) allow_internal: Vec<Cidr>,
     /// Where each key's value comes from.
@@ -142,6 +146,8 @@ struct ConfigFile {
     limits: limits::LimitsSection,
     #[serde(default)]
     gc: gc::GcSection,
+    #[serde(default)]
+    cors: cors::CorsSection,
 }
 
 impl Config {
@@ -192,6 +198,7 @@ impl Config {
             log: LogConfig::layer(&mut layers, &flags.log, file.log),
             limits: LimitsConfig::layer(&mut layers, &flags.limits, file.limits),
             gc: GcConfig::layer(&mut layers, file.gc),
+            cors: CorsConfig::layer(&mut layers, file.cors),
             allow_internal: layers.pick(
                 "allow_internal",
                 "allow_internal",
@@ -215,6 +222,7 @@ impl Config {
         self.tls.validate(self)?;
         self.limits.validate(self)?;
         self.gc.validate(self)?;
+        self.cors.validate(self)?;
         self.storage.validate(self)
     }
 
@@ -257,6 +265,7 @@ impl Config {
             ("gc.interval_seconds", seconds(self.gc.interval)),
             ("gc.grace_seconds", seconds(self.gc.grace)),
             ("gc.upload_ttl_seconds", seconds(self.gc.upload_ttl)),
+            ("cors.allowed_origins", self.cors.allowed_origins.join(",")),
         ];
         let origin = |key: &str| self.origins.get(key).unwrap_or(&Origin::Default).to_string();
         values.into_iter().map(|(key, value)| Entry { key, value, origin: origin(key) }).collect()
@@ -413,6 +422,17 @@ mod tests {
         assert!(message.contains("--tls-cert") && message.contains("tls.key"), "{message}");
         let message = format!("{:#}", load(&["--http", "off", "--https", "off"]).unwrap_err());
         assert!(message.contains("--http") && message.contains("--https"), "{message}");
+    }
+
+    #[test]
+    fn origins_are_origins() {
+        let (_directory, path) = file("[cors]\nallowed_origins = [\"https://portal.example.com\"]\n");
+        assert_eq!(load(&["--config", &path]).unwrap().cors.allowed_origins, ["https://portal.example.com"]);
+        for wrong in ["*", "portal.example.com", "https://portal.example.com/", "https://portal.example.com:443"] {
+            let (_directory, path) = file(&format!("[cors]\nallowed_origins = [{wrong:?}]\n"));
+            let message = format!("{:#}", load(&["--config", &path]).unwrap_err());
+            assert!(message.contains("cors.allowed_origins") && message.contains(&path), "{message}");
+        }
     }
 
     #[test]

@@ -11,6 +11,8 @@ mod connection;
 mod exchange;
 mod listener;
 mod service;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use self::connection::Connections;
 pub(crate) use self::exchange::Observers;
