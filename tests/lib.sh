@@ -18,7 +18,7 @@ TOOLS=${WHARF_TESTS_CACHE:-$HOME/.cache/wharf-tests}/bin # where tests/install p
 # shellcheck disable=SC2034 # for the scripts that start one
 ENGINE=${TOOLS%/bin}/engine # and the newest container engine
 SUITE=$(basename "$0" .sh | sed 's/^[0-9]*-//')
-WHARF=${WHARF:-$ROOT/target/debug/wharf}
+WHARF=$(realpath -m "${WHARF:-$ROOT/target/debug/wharf}")
 # Not TMPDIR's default blindly: container storage needs a file system with extended attributes and room.
 WORK=$(mktemp -d "${TMPDIR:-/tmp}/wharf-$SUITE.XXXXXX")
 TALLY=${WHARF_TESTS_TALLY:-$WORK/tally}
