@@ -195,6 +195,45 @@ pub async fn is_known_object(c: &mut Connection, storage_key: &str) -> Result<bo
     Ok(count > 0)
 }
 
+/// Dooms an object that no row refers to. Returns `false` when one does by now. The counterpart of [`claim_object`].
+///
+/// # Errors
+/// When the database fails.
+pub async fn doom_unknown_object(
+    c: &mut Connection,
+    storage_key: &str,
+    size_bytes: i64,
+    now: Timestamp,
+) -> Result<bool, Error> {
+    lock_object(c, storage_key).await?;
+    if is_known_object(c, storage_key).await? {
+        return Ok(false);
+    }
+    doom(c, storage_key, size_bytes, now).await?;
+    Ok(true)
+}
+
+/// To be called before a row is written that refers to a new object: returns `false` when the object was doomed as
+/// nobody's meanwhile, however that came about, and must not be referred to any more.
+///
+/// # Errors
+/// When the database fails.
+pub async fn claim_object(c: &mut Connection, storage_key: &str) -> Result<bool, Error> {
+    lock_object(c, storage_key).await?;
+    const SQL: &str = "SELECT COUNT(*) FROM doomed_objects WHERE storage_key = $1";
+    let count: i64 = on_engine!(c, c => sqlx::query_scalar(SQL).bind(storage_key).fetch_one(c).await?);
+    Ok(count == 0)
+}
+
+/// Lets one transaction at a time decide about an object, until it ends. SQLite has one writer and needs no lock.
+async fn lock_object(c: &mut Connection, storage_key: &str) -> Result<(), Error> {
+    if let Connection::Postgres(c) = c {
+        const SQL: &str = "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))";
+        sqlx::query(SQL).bind(storage_key).execute(&mut **c).await?;
+    }
+    Ok(())
+}
+
 /// Removes repositories that hold nothing: no manifest, no blob, no upload, for longer than until `before`.
 ///
 /// # Errors

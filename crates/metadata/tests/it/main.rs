@@ -37,6 +37,7 @@ all_engines!(
     a_tag_moves_and_is_removed_alone,
     of_many_pushes_of_one_blob_one_is_kept,
     the_collector_and_a_push_never_both_win,
+    an_object_is_claimed_or_doomed_never_both,
     a_referenced_link_cannot_be_cut,
     deleting_a_manifest_frees_its_blobs,
     referrers_are_paged_and_filtered,

@@ -370,6 +370,36 @@ pub(crate) async fn the_collector_and_a_push_never_both_win(db: Database) {
     assert_eq!(read!(db, c => collection::list_inconsistencies(c)).unwrap(), Vec::<String>::new());
 }
 
+pub(crate) async fn an_object_is_claimed_or_doomed_never_both(db: Database) {
+    let id = registry(&db, "contoso").await;
+    let repo = repository(&db, id, "app").await;
+    for round in 0..30_u8 {
+        let key = format!("key {round}");
+        let (claimer, doomer, claimed_key, doomed_key) = (db.clone(), db.clone(), key.clone(), key.clone());
+        let claim = tokio::spawn(async move {
+            claimer
+                .write(move |c| {
+                    Box::pin(async move {
+                        if !collection::claim_object(c, &claimed_key).await? {
+                            return Ok(false);
+                        }
+                        let digest = Digest::of(Algorithm::Sha256, &[round]);
+                        let (blob, _) = blobs::insert(c, &digest, 1, &Place::Object(claimed_key), NOW).await?;
+                        blobs::link(c, repo, blob, LATER).await?;
+                        Ok::<_, Error>(true)
+                    })
+                })
+                .await
+        });
+        let doom = tokio::spawn(async move {
+            let doom = doomer
+                .write(move |c| Box::pin(async move { collection::doom_unknown_object(c, &doomed_key, 1, NOW).await }));
+            doom.await
+        });
+        assert_ne!(claim.await.unwrap().unwrap(), doom.await.unwrap().unwrap(), "round {round}");
+    }
+}
+
 pub(crate) async fn a_referenced_link_cannot_be_cut(db: Database) {
     let id = registry(&db, "contoso").await;
     let repo = repository(&db, id, "app").await;

@@ -7,7 +7,7 @@
 //! 2. links whose lease has ended and which no manifest of the repository needs: cut;
 //! 3. blobs that no repository holds: row gone, object doomed;
 //! 4. objects doomed longer ago than the grace, so that readers who had begun are done: removed from the store;
-//! 5. objects that no row knows (a push died before its first acknowledgement): removed when old.
+//! 5. objects that no row knows (a push died before its first acknowledgement): doomed when old.
 //!
 //! The last two wait while a backup holds the objects.
 //!
@@ -42,7 +42,7 @@ pub struct CollectReport {
     pub removed_objects: u64,
     /// The bytes of those objects.
     pub freed_bytes: u64,
-    /// Objects in the store that no row knew, among `removed_objects`.
+    /// Objects in the store that no row knew; they are removed after the grace like all others.
     pub orphans: u64,
     /// Repositories that held nothing any more.
     pub removed_repositories: u64,
@@ -64,7 +64,7 @@ impl Artifacts {
         self.remove_blobs(&mut report).await?;
         if !self.objects_are_held().await? {
             self.remove_doomed(&mut report).await?;
-            self.remove_orphans(&mut report).await?;
+            self.doom_orphans(&mut report).await?;
         }
         if !dry_run {
             let before = self.now() - EMPTY_REPOSITORY_AGE;
@@ -203,33 +203,34 @@ impl Artifacts {
         }
     }
 
-    async fn remove_orphans(&self, report: &mut CollectReport) -> Result<(), Error> {
-        let old = self.now() - ORPHAN_AGE;
+    /// Objects that no row knows are doomed like all others, so that whoever may still be about to refer to one, against
+    /// all expectation (a machine that slept, a clock that jumped), finds it doomed instead of gone.
+    async fn doom_orphans(&self, report: &mut CollectReport) -> Result<(), Error> {
+        let now = self.now();
+        let database = &self.inner.database;
         let mut after = None;
         loop {
             let page = self.inner.blobs.list_page(after.as_ref()).await?;
             let Some(last) = page.last() else { return Ok(()) };
             after = Some(last.key.clone());
             for object in page {
-                if object.modified_at >= old {
+                if now.since(object.modified_at) < ORPHAN_AGE || self.inner.sessions.holds(&object.key) {
                     continue;
                 }
                 let key = object.key.to_string();
-                let known = self
-                    .inner
-                    .database
-                    .read(move |c| Box::pin(async move { collection::is_known_object(c, &key).await }))
-                    .await?;
-                if known {
+                let size_bytes = i64::try_from(object.size_bytes).unwrap_or(i64::MAX);
+                let known = key.clone();
+                if database.read(move |c| Box::pin(async move { collection::is_known_object(c, &known).await })).await?
+                {
                     continue;
                 }
-                if !report.dry_run && self.inner.blobs.delete(&object.key).await.is_err() {
-                    report.failed_objects += 1;
-                    continue;
-                }
-                report.orphans += 1;
-                report.removed_objects += 1;
-                report.freed_bytes += object.size_bytes;
+                let doomed = report.dry_run
+                    || database
+                        .write(move |c| {
+                            Box::pin(async move { collection::doom_unknown_object(c, &key, size_bytes, now).await })
+                        })
+                        .await?;
+                report.orphans += u64::from(doomed);
             }
         }
     }

@@ -3,8 +3,8 @@
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _, pin_mut};
 use uuid::Uuid;
-use wharf_metadata::repositories;
 use wharf_metadata::uploads::{self, UploadRow};
+use wharf_metadata::{collection, repositories};
 use wharf_model::{Algorithm, UploadId};
 
 use super::sessions::{Exclusive, Session};
@@ -145,6 +145,9 @@ impl Artifacts {
                 Box::pin(async move {
                     if known.is_none() {
                         row.repository = repositories::find_or_insert(c, registry, &repository, now).await?;
+                        if !collection::claim_object(c, &row.storage_key).await? {
+                            return Err(UploadError::Unknown { repository, id });
+                        }
                     }
                     uploads::put(c, &row).await?;
                     Ok::<_, UploadError>(row.repository)

@@ -61,11 +61,26 @@ impl Artifacts {
         }
         let session = exclusive.session();
         let (length, storage_key) = (session.writer.length(), session.storage_key.clone());
-        let row = session.repository.is_some().then_some(exclusive.id);
-        let added = self.link(target, digest, length, Place::Object(storage_key.to_string()), row).await?;
+        let has_row = session.repository.is_some();
+        let upload = Upload { id: exclusive.id, has_row };
+        let place = Place::Object(storage_key.to_string());
+        let added = match self.link(target, digest, length, place.clone(), upload).await {
+            Ok(added) => added,
+            Err(error) => {
+                // Where it is not certain that nothing was committed, the bytes must stay; the collector will know.
+                let is_certain = match &error {
+                    UploadError::Store(error) => error.is_full(),
+                    _ => true,
+                };
+                if is_certain {
+                    self.discard(exclusive).await?;
+                }
+                return Err(error);
+            }
+        };
         self.inner.sessions.end(exclusive.id);
         drop(exclusive);
-        if !added && !self.repair(target, digest, length, Place::Object(storage_key.to_string())).await? {
+        if !added && !self.repair(target, digest, length, place).await? {
             self.inner.blobs.delete(&storage_key).await?;
         }
         Ok(())
@@ -96,7 +111,7 @@ impl Artifacts {
         }
         let length = bytes.len() as u64;
         let place = Place::Inline(bytes.into());
-        let added = self.link(target, digest, length, place.clone(), None).await?;
+        let added = self.link(target, digest, length, place.clone(), Upload { id, has_row: false }).await?;
         self.inner.sessions.end(id);
         if !added {
             self.repair(target, digest, length, place).await?;
@@ -112,26 +127,30 @@ impl Artifacts {
         digest: &Digest,
         size_bytes: u64,
         place: Place,
-        session: Option<UploadId>,
-    ) -> Result<bool, Error> {
+        upload: Upload,
+    ) -> Result<bool, UploadError> {
         let (registry, repository, digest) = (target.registry.id, target.repository.clone(), digest.clone());
         let (now, lease) = (self.now(), self.inner.settings.blob_lease);
-        let added = self
-            .inner
+        self.inner
             .database
             .write(move |c| {
                 Box::pin(async move {
-                    let repository = repositories::find_or_insert(c, registry, &repository, now).await?;
-                    let (blob, added) = blobs::insert(c, &digest, size_bytes, &place, now).await?;
-                    blobs::link(c, repository, blob, now + lease).await?;
-                    if let Some(id) = session {
-                        uploads::delete(c, id).await?;
+                    let id = repositories::find_or_insert(c, registry, &repository, now).await?;
+                    let is_ours = match &place {
+                        // A row that is gone was given up by the collector, and its object with it.
+                        _ if upload.has_row => uploads::delete(c, upload.id).await?,
+                        Place::Object(key) => collection::claim_object(c, key).await?,
+                        Place::Inline(_) => true,
+                    };
+                    if !is_ours {
+                        return Err(UploadError::Unknown { repository, id: upload.id });
                     }
-                    Ok::<_, wharf_metadata::Error>(added)
+                    let (blob, added) = blobs::insert(c, &digest, size_bytes, &place, now).await?;
+                    blobs::link(c, id, blob, now + lease).await?;
+                    Ok(added)
                 })
             })
-            .await?;
-        Ok(added)
+            .await
     }
 
     /// The blob was there already. If its object is lost or cut short, the copy just pushed takes its place, so that a
@@ -164,6 +183,14 @@ impl Artifacts {
         self.inner.caches.blobs.invalidate(&key);
         Ok(true)
     }
+}
+
+/// The session that a blob comes from.
+#[derive(Clone, Copy)]
+struct Upload {
+    id: UploadId,
+    /// Whether it has a row, which protects its object and ends with it.
+    has_row: bool,
 }
 
 /// Reads a small body whole.

@@ -21,6 +21,8 @@ use crate::{Artifacts, Error, Target};
 pub(crate) struct Sessions {
     pub(super) key: hmac::Key,
     open: Mutex<HashMap<UploadId, Slot>>,
+    /// The objects that they write to.
+    objects: Mutex<HashMap<UploadId, StorageKey>>,
     /// Sessions that are over, so that their old URLs do not begin them anew.
     ended: Cache<UploadId, ()>,
 }
@@ -70,6 +72,7 @@ impl Sessions {
         Self {
             key: hmac::Key::new(hmac::HMAC_SHA256, key),
             open: Mutex::new(HashMap::new()),
+            objects: Mutex::new(HashMap::new()),
             ended: Cache::builder().max_capacity(100_000).time_to_live(Duration::from_secs(24 * 60 * 60)).build(),
         }
     }
@@ -99,6 +102,16 @@ impl Sessions {
     pub(super) fn end(&self, id: UploadId) {
         self.ended.insert(id, ());
         self.forget(id);
+        self.objects().remove(&id);
+    }
+
+    /// Whether a session of this process writes to the object.
+    pub(crate) fn holds(&self, key: &StorageKey) -> bool {
+        self.objects().values().any(|held| held == key)
+    }
+
+    fn objects(&self) -> std::sync::MutexGuard<'_, HashMap<UploadId, StorageKey>> {
+        self.objects.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<UploadId, Slot>> {
@@ -177,6 +190,7 @@ impl Artifacts {
     ) -> Result<Option<Session>, Error> {
         if may_have_row && let Some(row) = self.find_session_row(target, state.id).await? {
             let storage_key = parse_key(&row.storage_key)?;
+            self.inner.sessions.objects().insert(state.id, storage_key.clone());
             let writer = self.inner.blobs.resume(&storage_key, row.offset_bytes, row.algorithm).await?;
             return Ok(Some(Session {
                 writer,
@@ -192,6 +206,7 @@ impl Artifacts {
         }
         // Not the session's id: a key is never used again, and an old URL could begin the same session twice.
         let storage_key = StorageKey::new(Uuid::now_v7());
+        self.inner.sessions.objects().insert(state.id, storage_key.clone());
         let writer = self.inner.blobs.create(&storage_key, state.algorithm).await?;
         Ok(Some(Session {
             writer,
