@@ -51,7 +51,10 @@ enum Command {
         WHARF_ADMIN_PASSWORD=first-password wharf serve --data \"$(mktemp -d)\"\n\
         \n\
         Every flag is also a variable (WHARF_…) and a key in wharf.toml; a flag goes before a variable, a variable \
-        before the file. `wharf config` shows what is in force.")]
+        before the file. `wharf config` shows what is in force.\n\
+        \n\
+        WHARF_ADMIN_PASSWORD and WHARF_OWNER_SECRET preset the first admin password and the owner's secret; with \
+        _FILE behind the name, they name a file that holds it. They count on the first start only.")]
     Serve(ServeArgs),
     /// Print the lines that connect a tool to the server
     #[command(after_help = "Examples:\n  \

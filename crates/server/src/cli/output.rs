@@ -39,7 +39,7 @@ pub(super) fn print(text: &str) -> Result<(), anyhow::Error> {
 /// Prints a value as JSON.
 ///
 /// # Errors
-/// As [`print`].
+/// As [`print()`].
 pub(super) fn print_json(value: &impl Serialize) -> Result<(), anyhow::Error> {
     let mut text = serde_json::to_string_pretty(value).context("cannot write the answer as JSON")?;
     text.push('\n');
@@ -49,7 +49,7 @@ pub(super) fn print_json(value: &impl Serialize) -> Result<(), anyhow::Error> {
 /// Prints rows under a heading, in columns as wide as they need to be.
 ///
 /// # Errors
-/// As [`print`].
+/// As [`print()`].
 pub(super) fn print_table(heading: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> Result<(), anyhow::Error> {
     print(&table(heading, rows))
 }

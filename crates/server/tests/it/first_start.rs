@@ -136,3 +136,15 @@ async fn a_port_in_use_is_told_with_what_to_do() {
     assert_eq!(output.status.code(), Some(1));
     assert!(message.contains(&server.http.to_string()) && message.contains("--http"), "{message}");
 }
+
+#[tokio::test]
+async fn a_preset_can_come_from_a_file() {
+    let directory = tempfile::tempdir().unwrap();
+    let secret = directory.path().join("secret");
+    std::fs::write(&secret, "from-a-file\n").unwrap();
+    let server = Server::start_on(&directory.path().join("data"), |command| {
+        command.env("WHARF_ADMIN_PASSWORD_FILE", &secret);
+    });
+    assert_eq!(server.password(), "from-a-file");
+    assert_eq!(server.get("/v2/").await.status(), 200);
+}
