@@ -17,8 +17,10 @@ use tempfile::TempDir;
 
 use crate::client::{Client, PASSWORD};
 
-/// The program.
-const WHARF: &str = env!("CARGO_BIN_EXE_wharf");
+/// The program: the one just built, or another to be tried.
+fn wharf() -> String {
+    std::env::var("WHARF_FAULTS_BINARY").unwrap_or_else(|_| env!("CARGO_BIN_EXE_wharf").to_owned())
+}
 
 /// How long a start may take on a busy machine.
 const START: Duration = Duration::from_secs(60);
@@ -59,7 +61,7 @@ impl Site {
 
     /// A command on this site.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
-        self.command_under(&[WHARF], arguments)
+        self.command_under(&[&wharf()], arguments)
     }
 
     fn command_under(&self, program: &[&str], arguments: &[&str]) -> Command {
@@ -78,7 +80,7 @@ impl Site {
 
     /// Begins to start a server without waiting for it.
     pub(crate) fn spawn(&self) -> Child {
-        self.serve_under(&[WHARF])
+        self.serve_under(&[&wharf()])
     }
 
     fn serve_under(&self, program: &[&str]) -> Child {
@@ -98,7 +100,8 @@ impl Site {
     /// Starts a server as the child of another program, such as a tracer.
     pub(crate) fn start_under(&self, wrapper: &[&str]) -> Server {
         let began = Instant::now();
-        let program: Vec<&str> = wrapper.iter().copied().chain([WHARF]).collect();
+        let wharf = wharf();
+        let program: Vec<&str> = wrapper.iter().copied().chain([wharf.as_str()]).collect();
         let mut child = self.serve_under(&program);
         let log = Arc::new(Mutex::new(Vec::new()));
         let (found, address) = mpsc::channel();
