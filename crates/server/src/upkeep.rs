@@ -19,6 +19,9 @@ use crate::tls::{CertificateKeeper, Refreshed};
 /// How often the change log is read: how long this node may not know what another process changed.
 const FOLLOW_EVERY: Duration = Duration::from_millis(200);
 
+/// How often upload sessions are looked at that nobody writes to.
+const IDLE_EVERY: Duration = Duration::from_secs(60);
+
 /// How often signing keys are looked after.
 const KEYS_EVERY: Duration = Duration::from_secs(5 * 60);
 
@@ -72,6 +75,12 @@ impl Upkeep {
                 }
             });
         }
+
+        let uploads = app.clone();
+        upkeep.keep("close the files of idle uploads", IDLE_EVERY, Arc::default(), move || {
+            uploads.artifacts.park_idle_uploads();
+            async { Ok(()) }
+        });
 
         let keys = app.clone();
         upkeep.keep("look after the signing keys", KEYS_EVERY, Arc::default(), move || {
