@@ -43,7 +43,7 @@ subjects() {
   local subject
   subject=$(image "$1")
   SUBJECT=$subject image_of "" "$(config)" "$(layer gzip)"
-  SUBJECT=$subject TYPE=application/vnd.example.first image_of "$1-first" "$(empty)" "$(layer plain)"
+  SUBJECT=$subject TYPE=application/vnd.example.first image_of "${1:+$1-first}" "$(empty)" "$(layer plain)"
   SUBJECT=$subject TYPE=application/vnd.example.second image_of "" "$(empty)" "$(layer plain)"
 }
 
