@@ -7,7 +7,7 @@ ARGS ?=
 BENCH ?= ../shared/bench/compare
 
 .DEFAULT_GOAL := help
-.PHONY: help run test unit e2e conformance lint bench install
+.PHONY: help run test unit e2e conformance build lint bench install
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "make %-12s %s\n", $$1, $$2}'
@@ -26,14 +26,16 @@ install: ## Install what the tests need, on Debian 12
 unit: ## The tests of the crates, on both databases
 	tests/postgres cargo test --workspace
 
-# The development profile, so that dependencies are compiled once for these and the unit tests.
-e2e: ## Real clients against a real server; a few only with ONLY="docker oras"
-	cargo build -p wharf-server
+e2e: build ## Real clients against a real server; a few only with ONLY="docker oras"
 	tests/run $(ONLY)
 
-conformance: ## The OCI conformance tests alone
-	cargo build -p wharf-server
+conformance: build ## The OCI conformance tests alone
 	tests/conformance/run
+
+# The server as `cargo test` builds it: built by itself, it and half its dependencies would have other features and be
+# compiled once more.
+build:
+	cargo test --workspace --no-run --quiet
 
 lint: ## Formatting, clippy and documentation, all without warnings
 	cargo fmt --all --check
