@@ -10,7 +10,7 @@ use tokio::sync::Semaphore;
 use wharf_identity::{Caller, Identity};
 use wharf_metadata::RegistryRow;
 use wharf_model::RepositoryName;
-use wharf_oci::Route;
+use wharf_oci::{Code, OciError, Route};
 use wharf_registry::{Artifacts, Target};
 
 use crate::access::AccessInfo;
@@ -63,9 +63,27 @@ impl DataPlane {
     /// Answers a request for a registry. Paths that are none of the protocol's are answered by 404.
     ///
     /// An [`AccessInfo`] lies in the extensions of every response.
+    ///
+    /// A request that changes something goes on to its end even when its client leaves and nobody waits for the answer:
+    /// what follows a commit (sessions that end, caches that forget) must not depend on who is there to hear of it.
+    ///
+    /// # Panics
+    /// When the handler does.
     pub fn serve(&self, host: RequestHost, request: Request<Body>) -> impl Future<Output = Response<Body>> + Send {
-        // Says `Send` aloud: servers run this on any thread, and a handler that cannot is to be told here.
-        self.answer(host, request)
+        let plane = self.clone();
+        async move {
+            if request.method().is_safe() {
+                return plane.answer(host, request).await;
+            }
+            match tokio::spawn(async move { plane.answer(host, request).await }).await {
+                Ok(response) => response,
+                Err(ended) => match ended.try_into_panic() {
+                    Ok(panic) => std::panic::resume_unwind(panic),
+                    // The server ends, and the connection with it.
+                    Err(_) => answer::failure(&OciError::new(Code::Unavailable).into()),
+                },
+            }
+        }
     }
 
     async fn answer(&self, host: RequestHost, request: Request<Body>) -> Response<Body> {
