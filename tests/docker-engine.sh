@@ -17,7 +17,8 @@ start_dockerd() { # program [arguments…]
   await dockerd docker info >/dev/null
 }
 
-# Debian's command line, also where another docker is earlier in PATH.
+# Debian's command line with both engines, also where another docker is earlier in PATH. (The newest one cannot be built: the Go
+# module proxy lacks one of the modules it requires.)
 docker() { command /usr/bin/docker "$@"; }
 
 stop_containers() {
