@@ -56,12 +56,17 @@ impl Artifacts {
         let mut exclusive = self.acquire(target, state).await?;
         check_position(exclusive.session(), position.unwrap_or(state.offset))?;
         let received = self.receive(exclusive.session(), body, expected_length).await;
-        if let Err(UploadError::TooLarge { .. } | UploadError::Store(_)) = received {
-            self.discard(exclusive).await?;
-            return Err(received.expect_err("just matched"));
+        let appended = match received {
+            Err(UploadError::TooLarge { .. } | UploadError::Store(_)) => received,
+            // Also of a body that broke off, what arrived is kept.
+            _ => self.keep(target, &mut exclusive).await.and(received),
+        };
+        if let Err(error) = appended {
+            if !matches!(error, UploadError::Body(_) | UploadError::WrongLength { .. }) {
+                self.discard(exclusive).await?;
+            }
+            return Err(error);
         }
-        self.keep(target, &mut exclusive).await?;
-        received?;
         let session = exclusive.session();
         Ok(UploadState {
             id: state.id,

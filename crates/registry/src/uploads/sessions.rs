@@ -235,7 +235,7 @@ impl Artifacts {
         row.map_err(Error::Metadata)
     }
 
-    /// Ends a session and removes its bytes.
+    /// Ends a session and removes its bytes. Should its row not go, the session stands where the row says.
     pub(super) async fn discard(&self, mut exclusive: Exclusive) -> Result<(), Error> {
         let id = exclusive.id;
         let session = exclusive.session();
@@ -243,7 +243,8 @@ impl Artifacts {
         if session.repository.is_some() {
             let (key, now) = (storage_key.to_string(), self.now());
             // The object is doomed in the same transaction: should the removal below not happen, the collector does it.
-            self.inner
+            let forgotten: Result<(), wharf_metadata::Error> = self
+                .inner
                 .database
                 .write(move |c| {
                     Box::pin(async move {
@@ -251,8 +252,12 @@ impl Artifacts {
                         collection::doom(c, &key, 0, now).await
                     })
                 })
-                .await
-                .map_err(Error::Metadata)?;
+                .await;
+            if let Err(error) = forgotten {
+                // The row stands, and the bytes that it counts: the session can go on from there, with a new writer.
+                *exclusive.guard = Held::Parked;
+                return Err(error.into());
+            }
         }
         self.inner.sessions.end(id);
         drop(exclusive);
