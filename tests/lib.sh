@@ -206,6 +206,8 @@ finish() {
     echo "$(grep -c '^ok ' "$TALLY") passed, $(grep -c '^FAILED ' "$TALLY") failed"
     grep -q '^FAILED ' "$TALLY" && rc=1
   fi
+  # What an engine has left mounted would keep its directory.
+  awk -v work="$WORK/" 'index($2, work) == 1 {print $2}' /proc/self/mounts | sort -r | while read -r cleanup; do umount -l "$cleanup"; done
   rm -rf "$WORK"
   exit $rc
 }
