@@ -63,7 +63,8 @@ fn answers_come_after_the_bytes_are_on_disk() {
     let trace = traces.path().join("trace");
     let calls = "trace=fsync,fdatasync,write,writev,pwrite64,pwritev,pwritev2,sendto,sendmsg,mkdir,mkdirat,rename,renameat,renameat2";
     // The tracer is the grandchild, so that the server is the process that is stopped.
-    let server = site.start_under(&["strace", "-D", "-f", "-y", "-s", "48", "-e", calls, "-o", trace.to_str().unwrap()]);
+    let server =
+        site.start_under(&["strace", "-D", "-f", "-y", "-s", "48", "-e", calls, "-o", trace.to_str().unwrap()]);
     let mut client = server.client();
     let mut random = Random::new(7);
 
@@ -139,10 +140,10 @@ fn answers_come_after_the_bytes_are_on_disk() {
 /// Whatever the first start made is there after a power cut: the directory of every new entry was synced.
 fn check_first_start(site: &Site, calls: &[Call], end: usize) {
     let blobs = site.data().join("blobs");
-    let made = calls.iter().filter(|call| {
+    let mut made = calls.iter().filter(|call| {
         call.ended < end && (call.is("mkdir") || call.is("mkdirat")) && call.text.contains(&*blobs.to_string_lossy())
     });
-    let last = made.last().expect("the first start makes the shards");
+    let last = made.next_back().expect("the first start makes the shards");
     assert!(sync_of(calls, &blobs, last.ended, end).is_some(), "the shards are not durable");
     for (directory, entry) in [(site.data(), "blobs"), (site.data().parent().unwrap(), "data")] {
         let path = directory.join(entry);

@@ -225,8 +225,11 @@ impl Server {
     }
 
     pub(crate) fn assert_no_panic(&self) {
-        let panics: Vec<String> =
-            self.log().into_iter().filter(|line| line.contains("panic") || line.contains("is a bug in Wharf")).collect();
+        let panics: Vec<String> = self
+            .log()
+            .into_iter()
+            .filter(|line| line.contains("panic") || line.contains("is a bug in Wharf"))
+            .collect();
         assert!(panics.is_empty(), "the server panicked: {panics:#?}");
     }
 
@@ -237,23 +240,26 @@ impl Server {
         line.split_whitespace().next().and_then(|word| word.parse().ok()).expect("it is a number")
     }
 
-    /// How many files and sockets it has open.
+    /// How many sockets and blobs it has open. (How many times the database is open depends on how many read at once.)
     pub(crate) fn open_files(&self) -> usize {
-        fs::read_dir(format!("/proc/{}/fd", self.pid())).expect("the server runs").count()
+        self.list_open_files().len()
     }
 
-    /// Waits until it has at most `most` files and sockets open.
+    /// Waits until it has at most `most` sockets and blobs open.
     pub(crate) fn wait_for_open_files(&self, most: usize) {
         let until = Instant::now() + Duration::from_secs(20);
         while self.open_files() > most {
-            assert!(Instant::now() < until, "{} files are still open, not {most}: {:#?}", self.open_files(), self.fds());
+            assert!(Instant::now() < until, "still open, of which {most} were: {:#?}", self.list_open_files());
             thread::sleep(Duration::from_millis(50));
         }
     }
 
-    fn fds(&self) -> Vec<PathBuf> {
+    fn list_open_files(&self) -> Vec<PathBuf> {
         let all = fs::read_dir(format!("/proc/{}/fd", self.pid())).expect("the server runs");
-        all.filter_map(|fd| fs::read_link(fd.ok()?.path()).ok()).collect()
+        let links = all.filter_map(|fd| fs::read_link(fd.ok()?.path()).ok());
+        links
+            .filter(|path| path.to_string_lossy().starts_with("socket:") || path.to_string_lossy().contains("/blobs/"))
+            .collect()
     }
 }
 

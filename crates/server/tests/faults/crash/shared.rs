@@ -32,7 +32,7 @@ impl Shared {
         for (number, length) in [100, 10_000, 30_000, 1_000_000].into_iter().enumerate() {
             let content = random.bytes(length);
             client.push_blob(Self::REPOSITORY, &content);
-            let bytes = manifest(&[content.clone()], None, &number.to_string());
+            let bytes = manifest(std::slice::from_ref(&content), None, &number.to_string());
             let pushed = client.put_manifest(Self::REPOSITORY, &digest(&bytes), &bytes).unwrap();
             assert_eq!(pushed.status, 201, "{pushed:?}");
             manifests.push(bytes);

@@ -213,7 +213,8 @@ impl Worker {
         let answer = self.change(put, &[400], || client.put_manifest(&name, &reference, &bytes))?;
         if answer.status == 400 {
             // Right only if the collector was allowed to take one of the blobs.
-            let may_be_gone = |blob: &String| self.state.blobs.get(blob).is_none_or(|blob| blob.since.elapsed() > GRACE);
+            let may_be_gone =
+                |blob: &String| self.state.blobs.get(blob).is_none_or(|blob| blob.since.elapsed() > GRACE);
             if answer.code() != "MANIFEST_BLOB_UNKNOWN" || !needed.iter().any(may_be_gone) {
                 return wrong(format!("PUT manifest: {}", answer.outcome()));
             }
@@ -415,7 +416,8 @@ impl Worker {
         }
         gone.iter().for_each(|digest| drop(found.blobs.remove(digest)));
 
-        let deleted: Vec<String> = found.gone.iter().filter(|d| states().all(|s| s.gone.contains(*d))).cloned().collect();
+        let deleted: Vec<String> =
+            found.gone.iter().filter(|d| states().all(|s| s.gone.contains(*d))).cloned().collect();
         for digest in &deleted {
             for kind in ["manifests", "blobs"] {
                 let answer = client.get(&format!("/v2/{}/{kind}/{digest}", self.name))?;
