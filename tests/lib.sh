@@ -19,7 +19,6 @@ TOOLS=${WHARF_TESTS_CACHE:-$HOME/.cache/wharf-tests}/bin # where tests/install p
 ENGINE=${TOOLS%/bin}/engine # and the newest container engine
 SUITE=$(basename "$0" .sh | sed 's/^[0-9]*-//')
 WHARF=$(realpath -m "${WHARF:-$ROOT/target/debug/wharf}")
-# Not TMPDIR's default blindly: container storage needs a file system with extended attributes and room.
 WORK=$(mktemp -d "${TMPDIR:-/tmp}/wharf-$SUITE.XXXXXX")
 TALLY=${WHARF_TESTS_TALLY:-$WORK/tally}
 LOGS=${WHARF_TESTS_LOGS:-$ROOT/target/test-logs}/$SUITE
@@ -107,8 +106,8 @@ refused() { # command…: must fail, but not for want of the program
 start_server() {
   [ -x "$WHARF" ] || { echo "no server to test at $WHARF: run 'cargo build' or set WHARF" >&2; exit 1; }
   DATA=${DATA:-$WORK/data}
-  HTTP_PORT=${HTTP_PORT:-$(free_port)}
-  HTTPS_PORT=${HTTPS_PORT:-$(free_port)}
+  HTTP_PORT=${HTTP_PORT:-$(free_port 20000)}
+  HTTPS_PORT=${HTTPS_PORT:-$(free_port 26000)}
   HTTP=localhost:$HTTP_PORT
   HTTPS=localhost:$HTTPS_PORT
   "$WHARF" serve --data "$DATA" --http "127.0.0.1:$HTTP_PORT" --https "127.0.0.1:$HTTPS_PORT" "$@" \
@@ -131,10 +130,10 @@ stop_server() {
   rm "$WORK/server.pid"
 }
 
-# A port nobody listens on, below the range from which the kernel takes ports for outgoing connections.
+# A port nobody listens on among the 6000 from $1, below those that the kernel takes for outgoing connections.
 free_port() {
   local port
-  while port=$((RANDOM % 12000 + 20000)); do
+  while port=$((RANDOM % 6000 + $1)); do
     (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null || { echo "$port"; return; }
   done
 }

@@ -65,7 +65,7 @@ survives_kill() {
 
 # A second server on the same data would corrupt it; it has to say so and leave.
 one_per_directory() {
-  refused timeout 20 "$WHARF" serve --data "$DATA" --http "127.0.0.1:$(free_port)" --https "127.0.0.1:$(free_port)"
+  refused timeout 20 "$WHARF" serve --data "$DATA" --http "127.0.0.1:$(free_port 20000)" --https "127.0.0.1:$(free_port 26000)"
   equal "$(fetch GET /v2/)" 200 "the first server"
 }
 
