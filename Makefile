@@ -24,7 +24,7 @@ install: ## Install what the tests need, on Debian 12
 
 # The store suite runs on SQLite and on PostgreSQL: a private server, gone afterwards.
 unit: ## The tests of the crates, on both databases
-	tests/postgres cargo test --workspace
+	tests/postgres cargo test --workspace --no-fail-fast
 
 e2e: build ## Real clients against a real server; a few only with ONLY="docker oras"
 	tests/run $(ONLY)
