@@ -213,6 +213,30 @@ pub async fn renew(
     Ok(rows > 0)
 }
 
+/// Keeps a link as it is until the transaction ends: for others to use as well, or with `exclusive` for cutting it.
+/// Returns whether it stands.
+///
+/// # Errors
+/// When the database fails.
+pub async fn lock_link(
+    c: &mut Connection,
+    repository: RepositoryId,
+    blob: BlobId,
+    exclusive: bool,
+) -> Result<bool, Error> {
+    const SQLITE: &str = "SELECT blob_id FROM repository_blobs WHERE repository_id = $1 AND blob_id = $2";
+    const SHARED: &str = "SELECT blob_id FROM repository_blobs WHERE repository_id = $1 AND blob_id = $2 FOR KEY SHARE";
+    const EXCLUSIVE: &str = "SELECT blob_id FROM repository_blobs WHERE repository_id = $1 AND blob_id = $2 FOR UPDATE";
+    let sql = match (&c, exclusive) {
+        (Connection::Sqlite(_), _) => SQLITE,
+        (Connection::Postgres(_), false) => SHARED,
+        (Connection::Postgres(_), true) => EXCLUSIVE,
+    };
+    let found: Option<i64> =
+        on_engine!(c, c => sqlx::query_scalar(sql).bind(repository.0).bind(blob.0).fetch_optional(c).await?);
+    Ok(found.is_some())
+}
+
 /// Whether a manifest of the repository refers to the blob.
 ///
 /// # Errors

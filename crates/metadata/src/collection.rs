@@ -1,10 +1,10 @@
 //! What the collector and the verifier ask: in windows over primary keys, so that no statement runs long and pushes
 //! go on between two of them.
 
-use wharf_model::{BlobId, Timestamp};
+use wharf_model::{BlobId, RepositoryId, Timestamp};
 
 use crate::connection::on_engine;
-use crate::{Connection, Error};
+use crate::{Connection, Error, blobs};
 
 /// A link of a blob to a repository that nothing needs any more.
 #[derive(Clone, Debug, sqlx::FromRow)]
@@ -91,6 +91,8 @@ pub async fn find_unused_links(
 /// # Errors
 /// When the database fails.
 pub async fn cut_unused_link(c: &mut Connection, link: &UnusedLink, now: Timestamp) -> Result<bool, Error> {
+    // Whoever is about to refer to it is waited for, and the statement after this sees what they did.
+    blobs::lock_link(c, RepositoryId(link.repository_id), BlobId(link.blob_id), true).await?;
     const SQL: &str = "DELETE FROM repository_blobs WHERE repository_id = $1 AND blob_id = $2 AND lease_until < $3
            AND NOT EXISTS (SELECT 1 FROM manifest_blobs m
               WHERE m.repository_id = repository_blobs.repository_id AND m.blob_id = repository_blobs.blob_id)";

@@ -229,6 +229,34 @@ pub async fn find_referrers(
     Ok(rows.into_iter().map(|(digest, id)| (digest, ManifestId(id))).collect())
 }
 
+/// The bytes that the annotations of each referrer of a digest take, by digest, after the one given: for knowing how many
+/// fit into an answer before they are read.
+///
+/// # Errors
+/// When the database fails.
+pub async fn weigh_referrers(
+    c: &mut Connection,
+    repository: RepositoryId,
+    subject: &Digest,
+    artifact_type: Option<&str>,
+    after: &str,
+    limit: i64,
+) -> Result<Vec<i64>, Error> {
+    const SQL: &str = "SELECT CAST(COALESCE(OCTET_LENGTH(annotations), 0) AS BIGINT)
+         FROM manifests WHERE repository_id = $1 AND subject_digest = $2 AND digest > $3
+           AND (CAST($4 AS TEXT) IS NULL OR artifact_type = $4) ORDER BY digest LIMIT $5";
+    Ok(on_engine!(c, c => {
+        sqlx::query_scalar(SQL)
+            .bind(repository.0)
+            .bind(subject.as_str())
+            .bind(after)
+            .bind(artifact_type)
+            .bind(limit)
+            .fetch_all(c)
+            .await?
+    }))
+}
+
 /// A page of the referrers of a digest, by digest, after the one given.
 ///
 /// # Errors
@@ -258,14 +286,14 @@ pub async fn list_referrers(
     }))
 }
 
-/// Removes a manifest and what it refers to from the books. Its tags must have been removed before.
+/// Removes a manifest and what it refers to from the books. Its tags must have been removed before. Returns whether it
+/// was there.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn delete(c: &mut Connection, id: ManifestId) -> Result<(), Error> {
+pub async fn delete(c: &mut Connection, id: ManifestId) -> Result<bool, Error> {
     const SQL: &str = "DELETE FROM manifests WHERE id = $1";
-    on_engine!(c, c => { sqlx::query(SQL).bind(id.0).execute(c).await?; });
-    Ok(())
+    Ok(on_engine!(c, c => sqlx::query(SQL).bind(id.0).execute(c).await?.rows_affected()) > 0)
 }
 
 /// The digest that a tag names.

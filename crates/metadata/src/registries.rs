@@ -185,8 +185,9 @@ pub async fn delete(c: &mut Connection, id: RegistryId) -> Result<bool, Error> {
         "DELETE FROM tags WHERE repository_id IN (SELECT id FROM repositories WHERE registry_id = $1)",
         "DELETE FROM manifests WHERE repository_id IN (SELECT id FROM repositories WHERE registry_id = $1)",
         "INSERT INTO doomed_objects (storage_key, size_bytes, doomed_at)
-            SELECT u.storage_key, u.offset_bytes, u.started_at FROM uploads u
-            JOIN repositories r ON r.id = u.repository_id WHERE r.registry_id = $1",
+            SELECT u.storage_key, u.offset_bytes, u.expires_at FROM uploads u
+            JOIN repositories r ON r.id = u.repository_id WHERE r.registry_id = $1
+            ON CONFLICT (storage_key) DO NOTHING",
         "DELETE FROM repositories WHERE registry_id = $1",
     ];
     for step in STEPS {

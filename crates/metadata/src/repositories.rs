@@ -35,7 +35,8 @@ pub async fn find_shown(
     Ok(id.map(RepositoryId))
 }
 
-/// Finds a repository or makes it, and keeps it from being removed until the transaction ends.
+/// Finds a repository or makes it, and keeps it from being removed until the transaction ends. Others may do the same at
+/// the same time.
 ///
 /// # Errors
 /// When the database fails.
@@ -45,19 +46,39 @@ pub async fn find_or_insert(
     name: &RepositoryName,
     now: Timestamp,
 ) -> Result<RepositoryId, Error> {
-    // SQLite has one writer and needs no lock; PostgreSQL locks the row by updating it, which is also how `RETURNING`
-    // gets to see a row that was there.
-    if let Connection::Sqlite(_) = c
-        && let Some(id) = find(c, registry, name).await?
-    {
-        return Ok(id);
+    const FIND_SQLITE: &str = "SELECT id FROM repositories WHERE registry_id = $1 AND name = $2";
+    const FIND_POSTGRES: &str = "SELECT id FROM repositories WHERE registry_id = $1 AND name = $2 FOR KEY SHARE";
+    const INSERT: &str = "INSERT INTO repositories (registry_id, name, created_at, updated_at) VALUES ($1, $2, $3, $3)
+         ON CONFLICT (registry_id, name) DO NOTHING RETURNING id";
+    let find = if matches!(c, Connection::Sqlite(_)) { FIND_SQLITE } else { FIND_POSTGRES };
+    loop {
+        let found: Option<i64> = on_engine!(&mut *c, c => {
+            sqlx::query_scalar(find).bind(registry.0).bind(name.as_str()).fetch_optional(c).await?
+        });
+        if let Some(id) = found {
+            return Ok(RepositoryId(id));
+        }
+        let inserted: Option<i64> = on_engine!(&mut *c, c => {
+            sqlx::query_scalar(INSERT).bind(registry.0).bind(name.as_str()).bind(now.0).fetch_optional(c).await?
+        });
+        if let Some(id) = inserted {
+            return Ok(RepositoryId(id));
+        }
     }
-    const SQL: &str = "INSERT INTO repositories (registry_id, name, created_at, updated_at) VALUES ($1, $2, $3, $3)
-         ON CONFLICT (registry_id, name) DO UPDATE SET updated_at = repositories.updated_at RETURNING id";
-    let id: i64 = on_engine!(c, c => {
-        sqlx::query_scalar(SQL).bind(registry.0).bind(name.as_str()).bind(now.0).fetch_one(c).await?
-    });
-    Ok(RepositoryId(id))
+}
+
+/// Keeps everybody else from writing to a repository until the transaction ends: for changes that look at several
+/// manifests before they act. To be taken before any row of the repository.
+///
+/// # Errors
+/// When the database fails.
+pub async fn lock(c: &mut Connection, id: RepositoryId) -> Result<(), Error> {
+    // SQLite has one writer.
+    if let Connection::Postgres(c) = c {
+        const SQL: &str = "SELECT id FROM repositories WHERE id = $1 FOR UPDATE";
+        sqlx::query(SQL).bind(id.0).execute(&mut **c).await?;
+    }
+    Ok(())
 }
 
 /// Adds to the counters of a repository. When its first manifest arrives, it is created as users see it.

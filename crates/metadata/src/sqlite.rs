@@ -6,6 +6,7 @@
 
 use std::panic::AssertUnwindSafe;
 use std::path::Path;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,9 +16,45 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::{CommitStatistics, Connection, Error, Work};
 
-/// A write that waits for its turn. It runs, and returns what is to be told to its caller after the commit.
-type Job =
-    Box<dyn for<'c> FnOnce(&'c mut Connection) -> std::pin::Pin<Box<dyn Future<Output = Ran> + Send + 'c>> + Send>;
+/// A write that waits for its turn.
+trait Job: Send {
+    /// Runs it, and returns what is to be told to its caller after the commit.
+    fn run<'c>(self: Box<Self>, connection: &'c mut Connection) -> Pin<Box<dyn Future<Output = Ran> + Send + 'c>>;
+
+    /// Tells its caller why it could not even begin.
+    fn refuse(self: Box<Self>, error: Error);
+}
+
+/// A use case's write, and where its result goes.
+struct Write<W, T, E> {
+    work: W,
+    sender: oneshot::Sender<Result<T, E>>,
+}
+
+impl<W, T, E> Job for Write<W, T, E>
+where
+    W: for<'c> FnOnce(&'c mut Connection) -> Work<'c, T, E> + Send + 'static,
+    T: Send + 'static,
+    E: From<Error> + Send + 'static,
+{
+    fn run<'c>(self: Box<Self>, connection: &'c mut Connection) -> Pin<Box<dyn Future<Output = Ran> + Send + 'c>> {
+        Box::pin(async move {
+            let Self { work, sender } = *self;
+            let result = work(connection).await;
+            let keep = result.is_ok();
+            // What a failed write saw may itself have been uncommitted, so it too is told only after the commit.
+            let answer: Answer = Box::new(move |committed| {
+                // The caller may have stopped waiting; the write stands all the same.
+                drop(sender.send(result.and_then(|value| committed.map(|()| value).map_err(E::from))));
+            });
+            Ran { keep, answer }
+        })
+    }
+
+    fn refuse(self: Box<Self>, error: Error) {
+        drop(self.sender.send(Err(error.into())));
+    }
+}
 
 /// Tells a caller how the commit that carried its write ended.
 type Answer = Box<dyn FnOnce(Result<(), Error>) + Send>;
@@ -32,7 +69,7 @@ struct Ran {
 pub(crate) struct Sqlite {
     readers: SqlitePool,
     writer: SqlitePool,
-    queue: mpsc::Sender<Job>,
+    queue: mpsc::Sender<Box<dyn Job>>,
 }
 
 impl Sqlite {
@@ -84,22 +121,7 @@ impl Sqlite {
         E: From<Error> + Send + 'static,
     {
         let (sender, receiver) = oneshot::channel();
-        let job: Job = Box::new(move |connection| {
-            Box::pin(async move {
-                let result = work(connection).await;
-                let keep = result.is_ok();
-                // What a failed write saw may itself have been uncommitted, so it too is told only after the commit.
-                let answer: Answer = Box::new(move |committed| {
-                    let told = match committed {
-                        Ok(()) => result,
-                        Err(error) => Err(error.into()),
-                    };
-                    // The caller may have stopped waiting; the write stands all the same.
-                    drop(sender.send(told));
-                });
-                Ran { keep, answer }
-            })
-        });
+        let job = Box::new(Write { work, sender });
         self.queue.send(job).await.map_err(|_| Error::Closed)?;
         receiver.await.map_err(|_| Error::Closed)?
     }
@@ -117,7 +139,7 @@ impl Sqlite {
     }
 }
 
-async fn run_writer(pool: SqlitePool, mut jobs: mpsc::Receiver<Job>, statistics: Arc<CommitStatistics>) {
+async fn run_writer(pool: SqlitePool, mut jobs: mpsc::Receiver<Box<dyn Job>>, statistics: Arc<CommitStatistics>) {
     while let Some(first) = jobs.recv().await {
         let mut answers = Vec::new();
         let outcome = run_batch(&pool, first, &mut jobs, &mut answers).await;
@@ -133,25 +155,23 @@ async fn run_writer(pool: SqlitePool, mut jobs: mpsc::Receiver<Job>, statistics:
 /// Runs `first` and everything that waits behind it in one transaction.
 async fn run_batch(
     pool: &SqlitePool,
-    first: Job,
-    jobs: &mut mpsc::Receiver<Job>,
+    first: Box<dyn Job>,
+    jobs: &mut mpsc::Receiver<Box<dyn Job>>,
     answers: &mut Vec<Answer>,
 ) -> Result<(), Error> {
-    let mut connection = Connection::Sqlite(pool.acquire().await?);
-    connection.command("BEGIN IMMEDIATE").await?;
+    let mut connection = match begin(pool).await {
+        Ok(connection) => connection,
+        Err(error) => {
+            first.refuse(error.clone());
+            return Err(error);
+        }
+    };
     let mut next = Some(first);
     let mut kept = false;
     let mut outcome = Ok(());
     while let Some(job) = next.take() {
-        let ran = run_job(&mut connection, job, &mut kept).await;
-        match ran {
-            Ok(answer) => answers.extend(answer),
-            Err(error) => {
-                outcome = Err(error);
-                break;
-            }
-        }
-        if answers.len() < WRITES_PER_COMMIT {
+        outcome = run_job(&mut connection, job, &mut kept, answers).await;
+        if outcome.is_ok() && answers.len() < WRITES_PER_COMMIT {
             next = jobs.try_recv().ok();
         }
     }
@@ -166,24 +186,41 @@ async fn run_batch(
     outcome
 }
 
+async fn begin(pool: &SqlitePool) -> Result<Connection, Error> {
+    let mut connection = Connection::Sqlite(pool.acquire().await?);
+    connection.command("BEGIN IMMEDIATE").await?;
+    Ok(connection)
+}
+
 /// Runs one write, and undoes it alone if it fails. `kept` says whether the transaction holds anything yet: as long as it
 /// does not, undoing means to begin again, which spares most writes a savepoint.
-async fn run_job(connection: &mut Connection, job: Job, kept: &mut bool) -> Result<Option<Answer>, Error> {
+async fn run_job(
+    connection: &mut Connection,
+    job: Box<dyn Job>,
+    kept: &mut bool,
+    answers: &mut Vec<Answer>,
+) -> Result<(), Error> {
     if *kept {
         // Savepoints of one name nest; going back goes to the newest, and the commit releases them all.
-        connection.command("SAVEPOINT job").await?;
+        if let Err(error) = connection.command("SAVEPOINT job").await {
+            job.refuse(error.clone());
+            return Err(error);
+        }
     }
     // A write that panics ends alone: its caller hears that the write was dropped, the writer goes on.
-    let ran = AssertUnwindSafe(job(connection)).catch_unwind().await.ok();
-    if ran.as_ref().is_some_and(|ran| ran.keep) {
+    let ran = AssertUnwindSafe(job.run(connection)).catch_unwind().await.ok();
+    let keep = ran.as_ref().is_some_and(|ran| ran.keep);
+    answers.extend(ran.map(|ran| ran.answer));
+    if keep {
         *kept = true;
+        Ok(())
     } else if *kept {
-        connection.command("ROLLBACK TO job").await?;
+        connection.command("ROLLBACK TO job").await
     } else {
-        connection.command("ROLLBACK").await?;
-        connection.command("BEGIN IMMEDIATE").await?;
+        // As above: there may be no transaction left.
+        drop(connection.command("ROLLBACK").await);
+        connection.command("BEGIN IMMEDIATE").await
     }
-    Ok(ran.map(|ran| ran.answer))
 }
 
 /// Connections that read at once. Each keeps up to 4 MiB of pages.

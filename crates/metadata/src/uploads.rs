@@ -65,15 +65,14 @@ pub async fn find(c: &mut Connection, repository: RepositoryId, id: UploadId) ->
     row.map(TryInto::try_into).transpose()
 }
 
-/// Records how far a session has come.
+/// Records a session's first acknowledged bytes.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn put(c: &mut Connection, row: &UploadRow) -> Result<(), Error> {
+pub async fn insert(c: &mut Connection, row: &UploadRow) -> Result<(), Error> {
     const SQL: &str =
         "INSERT INTO uploads (id, repository_id, storage_key, algorithm, offset_bytes, started_at, expires_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7)
-         ON CONFLICT (id) DO UPDATE SET offset_bytes = excluded.offset_bytes, expires_at = excluded.expires_at";
+         VALUES ($1, $2, $3, $4, $5, $6, $7)";
     on_engine!(c, c => {
         sqlx::query(SQL)
             .bind(row.id.to_string())
@@ -89,6 +88,29 @@ pub async fn put(c: &mut Connection, row: &UploadRow) -> Result<(), Error> {
     Ok(())
 }
 
+/// Records that a session has come further. Returns `false` when it was given up meanwhile.
+///
+/// # Errors
+/// When the database fails.
+pub async fn advance(
+    c: &mut Connection,
+    id: UploadId,
+    offset_bytes: u64,
+    expires_at: Timestamp,
+) -> Result<bool, Error> {
+    const SQL: &str = "UPDATE uploads SET offset_bytes = $2, expires_at = $3 WHERE id = $1";
+    let rows = on_engine!(c, c => {
+        sqlx::query(SQL)
+            .bind(id.to_string())
+            .bind(offset_bytes as i64)
+            .bind(expires_at.0)
+            .execute(c)
+            .await?
+            .rows_affected()
+    });
+    Ok(rows > 0)
+}
+
 /// Forgets a session; its bytes are the caller's to keep or to doom. Returns whether there was one.
 ///
 /// # Errors
@@ -96,6 +118,16 @@ pub async fn put(c: &mut Connection, row: &UploadRow) -> Result<(), Error> {
 pub async fn delete(c: &mut Connection, id: UploadId) -> Result<bool, Error> {
     const SQL: &str = "DELETE FROM uploads WHERE id = $1";
     Ok(on_engine!(c, c => sqlx::query(SQL).bind(id.to_string()).execute(c).await?.rows_affected()) > 0)
+}
+
+/// Forgets a session if it is still past its expiry. Returns whether it was.
+///
+/// # Errors
+/// When the database fails.
+pub async fn delete_expired(c: &mut Connection, id: UploadId, now: Timestamp) -> Result<bool, Error> {
+    const SQL: &str = "DELETE FROM uploads WHERE id = $1 AND expires_at < $2";
+    let rows = on_engine!(c, c => sqlx::query(SQL).bind(id.to_string()).bind(now.0).execute(c).await?.rows_affected());
+    Ok(rows > 0)
 }
 
 /// The sessions that are to be given up.

@@ -130,6 +130,14 @@ impl Artifacts {
     /// When the stores fail.
     pub async fn renew_blob(&self, target: Target<'_>, digest: &Digest) -> Result<Option<BlobInfo>, Error> {
         let Some(blob) = self.cached_blob(target, digest).await? else { return Ok(None) };
+        // Who hears that a blob is here does not send it. If its bytes are lost, they must be sent, to be mended.
+        if let Source::Object(object) = &blob.source
+            && let Err(error) = self.open_whole(object, blob.size_bytes).await
+        {
+            tracing::error!(digest = %digest, error = &error as &dyn std::error::Error,
+                "The stored bytes of {digest} are lost; a push of them is let through");
+            return Ok(None);
+        }
         let now = self.now();
         let lease = self.inner.settings.blob_lease;
         // Half a lease is enough for any push that follows, and keeps this from writing every time.
@@ -158,11 +166,26 @@ impl Artifacts {
         let Some(blob) = self.cached_blob(target, digest).await? else { return Ok(None) };
         match &blob.source {
             Source::Inline(bytes) => Ok(Some(BlobContent::Inline(bytes.clone()))),
-            Source::Object(object) => match self.inner.blobs.open(object).await {
+            Source::Object(object) => match self.open_whole(object, blob.size_bytes).await {
                 Ok(stored) => Ok(Some(BlobContent::Stored(stored))),
                 Err(wharf_blobs::Error::Missing { .. }) => self.reopen_blob(target, digest, object).await,
                 Err(error) => Err(error.into()),
             },
+        }
+    }
+
+    /// Opens an object that must have exactly the size that was recorded: fewer bytes are never served as if they were all.
+    pub(crate) async fn open_whole(
+        &self,
+        object: &StorageKey,
+        size_bytes: u64,
+    ) -> Result<Arc<dyn Blob>, wharf_blobs::Error> {
+        let stored = self.inner.blobs.open(object).await?;
+        let found_bytes = stored.size();
+        if found_bytes == size_bytes {
+            Ok(stored)
+        } else {
+            Err(wharf_blobs::Error::Truncated { key: object.clone(), expected_bytes: size_bytes, found_bytes })
         }
     }
 
@@ -178,7 +201,7 @@ impl Artifacts {
         match &blob.source {
             Source::Inline(bytes) => Ok(Some(BlobContent::Inline(bytes.clone()))),
             Source::Object(object) if object == gone => Err(wharf_blobs::Error::Missing { key: gone.clone() }.into()),
-            Source::Object(object) => Ok(Some(BlobContent::Stored(self.inner.blobs.open(object).await?))),
+            Source::Object(object) => Ok(Some(BlobContent::Stored(self.open_whole(object, blob.size_bytes).await?))),
         }
     }
 
@@ -215,6 +238,7 @@ impl Artifacts {
                     let Some(blob) = blobs::find_linked(c, registry, &repository, &wanted).await? else {
                         return Err(DeleteBlobError::Unknown { repository, digest: wanted });
                     };
+                    blobs::lock_link(c, blob.repository, blob.id, true).await?;
                     if blobs::is_referenced(c, blob.repository, blob.id).await? {
                         return Err(DeleteBlobError::InUse { repository, digest: wanted });
                     }
@@ -279,6 +303,9 @@ impl Artifacts {
                     let Some(blob) = blobs::find_linked(c, registry, &source, &wanted).await? else {
                         return Ok(false);
                     };
+                    if !blobs::lock_link(c, blob.repository, blob.id, false).await? {
+                        return Ok(false);
+                    }
                     let id = repositories::find_or_insert(c, registry, &repository, now).await?;
                     blobs::link(c, id, blob.id, now + lease).await?;
                     Ok(true)

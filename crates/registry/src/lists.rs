@@ -95,35 +95,57 @@ impl Artifacts {
         artifact_type: Option<&str>,
         page: Page,
     ) -> Result<Listing<Descriptor>, Error> {
+        let (after, limit) = (page.last.clone().unwrap_or_default(), page.limit);
+        let by_subject = self.referrers_by_subject(target, subject, artifact_type, page).await?;
+        let by_tag = self.referrers_by_tag(target, subject, artifact_type, &after, limit).await?;
+        // Merged by digest; what the database knows wins. Behind the end of a list that was cut nothing is certain, so
+        // the page ends there.
+        let ends = [&by_subject, &by_tag].into_iter().filter(|list| list.more);
+        let end = ends.filter_map(|list| list.items.last()).map(|last| last.digest.clone()).min();
+        let more = by_subject.more || by_tag.more;
+        let merged: BTreeMap<String, Descriptor> = by_tag
+            .items
+            .into_iter()
+            .chain(by_subject.items)
+            .filter(|descriptor| end.as_ref().is_none_or(|end| descriptor.digest <= *end))
+            .map(|descriptor| (descriptor.digest.as_str().to_owned(), descriptor))
+            .collect();
+        let mut listing = Listing::cut(merged.into_values().collect(), limit);
+        listing.more |= more;
+        Ok(listing)
+    }
+
+    /// The manifests whose subject this is: as many as the page wants and an answer can hold.
+    async fn referrers_by_subject(
+        &self,
+        target: Target<'_>,
+        subject: &Digest,
+        artifact_type: Option<&str>,
+        page: Page,
+    ) -> Result<Listing<Descriptor>, Error> {
         let limit = page.limit;
         let (after, count) = page.query();
         let (registry, repository) = (target.registry.id, target.repository.clone());
-        let (wanted, filter, from) = (subject.clone(), artifact_type.map(str::to_owned), after.clone());
-        let rows = self
+        let (subject, filter) = (subject.clone(), artifact_type.map(str::to_owned));
+        let (rows, more) = self
             .inner
             .database
             .read(move |c| {
                 Box::pin(async move {
-                    match repositories::find(c, registry, &repository).await? {
-                        Some(id) => manifests::list_referrers(c, id, &wanted, filter.as_deref(), &from, count).await,
-                        None => Ok(Vec::new()),
-                    }
+                    let Some(id) = repositories::find(c, registry, &repository).await? else {
+                        return Ok((Vec::new(), false));
+                    };
+                    let filter = filter.as_deref();
+                    let weights = manifests::weigh_referrers(c, id, &subject, filter, &after, count).await?;
+                    let fitting = how_many_fit(weights.iter().map(|&bytes| u64::try_from(bytes).unwrap_or(0)), limit);
+                    let more = fitting < weights.len();
+                    let fitting = i64::try_from(fitting).unwrap_or(i64::MAX);
+                    let rows = manifests::list_referrers(c, id, &subject, filter, &after, fitting).await?;
+                    Ok::<_, wharf_metadata::Error>((rows, more))
                 })
             })
-            .await
-            .map_err(Error::Metadata)?;
-        // Merged by digest; what the database knows wins over what a client wrote into the index.
-        let mut found = BTreeMap::new();
-        for descriptor in self.referrers_by_tag(target, subject, &after, limit).await? {
-            if artifact_type.is_none_or(|wanted| descriptor.artifact_type.as_deref() == Some(wanted)) {
-                found.insert(descriptor.digest.as_str().to_owned(), descriptor);
-            }
-        }
-        for row in rows {
-            let descriptor = describe(row)?;
-            found.insert(descriptor.digest.as_str().to_owned(), descriptor);
-        }
-        Ok(Listing::cut(found.into_values().collect(), limit))
+            .await?;
+        Ok(Listing { items: rows.into_iter().map(describe).collect::<Result<_, _>>()?, more })
     }
 
     /// The manifests that the index under the referrers tag of `subject` lists after `after`, as far as they exist.
@@ -132,32 +154,73 @@ impl Artifacts {
         &self,
         target: Target<'_>,
         subject: &Digest,
+        artifact_type: Option<&str>,
         after: &str,
         limit: usize,
-    ) -> Result<Vec<Descriptor>, Error> {
+    ) -> Result<Listing<Descriptor>, Error> {
+        let nothing = Listing { items: Vec::new(), more: false };
         let Ok(tag) = format!("{}-{}", subject.algorithm().as_str(), subject.hex()).parse::<Tag>() else {
-            return Ok(Vec::new());
+            return Ok(nothing);
         };
-        let Some(index) = self.get_manifest(target, &Reference::Tag(tag)).await? else { return Ok(Vec::new()) };
-        let Some(index) = index.parse() else { return Ok(Vec::new()) };
-        let mut children: Vec<Digest> = index.children.into_iter().map(|child| child.digest).collect();
-        children.retain(|digest| digest.as_str() > after);
-        children.sort_unstable();
-        let mut existing = Vec::new();
-        for digest in children {
-            if existing.len() > limit {
-                break;
+        let Some(index) = self.get_manifest(target, &Reference::Tag(tag)).await? else { return Ok(nothing) };
+        let Some(index) = index.parse() else { return Ok(nothing) };
+        let (mut items, mut bytes) = (Vec::new(), 0);
+        for digest in self.existing(target, index.children.into_iter().map(|child| child.digest), after).await? {
+            if items.len() > limit || bytes > ANSWER_BYTES {
+                return Ok(Listing { items, more: true });
             }
             let Some(manifest) = self.get_manifest(target, &Reference::Digest(digest)).await? else { continue };
             let Some(parsed) = manifest.parse() else { continue };
-            let mut descriptor =
-                Descriptor::new(manifest.media_type.clone(), manifest.digest.clone(), manifest.bytes.len() as u64);
+            if artifact_type.is_some_and(|wanted| parsed.artifact_type.as_deref() != Some(wanted)) {
+                continue;
+            }
+            bytes += manifest.bytes.len() as u64;
+            let (digest, size) = (manifest.digest.clone(), manifest.bytes.len() as u64);
+            let mut descriptor = Descriptor::new(manifest.media_type.clone(), digest, size);
             descriptor.artifact_type = parsed.artifact_type;
             descriptor.annotations = parsed.annotations;
-            existing.push(descriptor);
+            items.push(descriptor);
         }
+        Ok(Listing { items, more: false })
+    }
+
+    /// Those of the digests after `after` that the repository holds as manifests, in order.
+    async fn existing(
+        &self,
+        target: Target<'_>,
+        digests: impl Iterator<Item = Digest>,
+        after: &str,
+    ) -> Result<Vec<Digest>, Error> {
+        let wanted: Vec<Digest> = digests.filter(|digest| digest.as_str() > after).collect();
+        let (registry, repository) = (target.registry.id, target.repository.clone());
+        let found = self
+            .inner
+            .database
+            .read(move |c| {
+                Box::pin(async move {
+                    match repositories::find(c, registry, &repository).await? {
+                        Some(id) => manifests::find_many(c, id, &wanted.iter().collect::<Vec<_>>()).await,
+                        None => Ok(Vec::new()),
+                    }
+                })
+            })
+            .await
+            .map_err(Error::Metadata)?;
+        let mut existing: Vec<Digest> = found.into_iter().filter_map(|(digest, _)| digest.parse().ok()).collect();
+        existing.sort_unstable();
         Ok(existing)
     }
+}
+
+/// How many descriptors an answer may hold, given the bytes of their annotations: at least one.
+fn how_many_fit(annotation_bytes: impl Iterator<Item = u64>, limit: usize) -> usize {
+    let mut total = 0;
+    let fitting = annotation_bytes.take(limit).take_while(|bytes| {
+        let fits = total == 0 || total + bytes <= ANSWER_BYTES;
+        total += bytes + 1;
+        fits
+    });
+    fitting.count()
 }
 
 fn describe(row: ReferrerRow) -> Result<Descriptor, Error> {
@@ -171,4 +234,21 @@ fn describe(row: ReferrerRow) -> Result<Descriptor, Error> {
     descriptor.artifact_type = row.artifact_type;
     descriptor.annotations = annotations;
     Ok(descriptor)
+}
+
+/// How many bytes of annotations one answer holds, about as many as a manifest may have.
+const ANSWER_BYTES: u64 = 4 << 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_holds_what_fits_and_at_least_one() {
+        assert_eq!(how_many_fit([0; 50].into_iter(), 100), 50);
+        assert_eq!(how_many_fit([0; 50].into_iter(), 10), 10);
+        assert_eq!(how_many_fit([5 << 20, 1].into_iter(), 10), 1);
+        assert_eq!(how_many_fit([1 << 20; 10].into_iter(), 10), 3);
+        assert_eq!(how_many_fit([].into_iter(), 10), 0);
+    }
 }

@@ -529,10 +529,11 @@ pub(crate) async fn uploads_are_kept_and_expire(db: Database) {
         expires_at: NOW,
     };
     let first = row.clone();
-    write!(db, c => uploads::put(c, &first)).unwrap();
+    write!(db, c => uploads::insert(c, &first)).unwrap();
     (row.offset_bytes, row.expires_at) = (9, LATER);
-    let second = row.clone();
-    write!(db, c => uploads::put(c, &second)).unwrap();
+    let (upload, offset, expiry) = (row.id, row.offset_bytes, row.expires_at);
+    assert!(write!(db, c => uploads::advance(c, upload, offset, expiry)).unwrap());
+    assert!(!write!(db, c => uploads::delete_expired(c, upload, NOW)).unwrap(), "it was renewed meanwhile");
     let found = read!(db, c => uploads::find(c, repo, row.id)).unwrap().unwrap();
     assert_eq!((found.offset_bytes, found.algorithm, found.started_at), (9, Algorithm::Sha512, NOW));
     assert!(read!(db, c => uploads::find(c, RepositoryId(repo.0 + 1), row.id)).unwrap().is_none());
@@ -541,6 +542,7 @@ pub(crate) async fn uploads_are_kept_and_expire(db: Database) {
     let upload = row.id;
     assert!(write!(db, c => uploads::delete(c, upload)).unwrap());
     assert!(!write!(db, c => uploads::delete(c, upload)).unwrap());
+    assert!(!write!(db, c => uploads::advance(c, upload, 10, LATER)).unwrap(), "what was given up stays so");
 }
 
 pub(crate) async fn the_schema_can_be_opened_again(db: Database) {

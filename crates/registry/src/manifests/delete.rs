@@ -88,6 +88,8 @@ impl Deletion {
         let Some(repository) = repositories::find_shown(c, self.registry, &self.repository).await? else {
             return Err(DeleteManifestError::RepositoryUnknown { repository: self.repository });
         };
+        // What a deletion takes away depends on what it finds, so nobody may change that meanwhile.
+        repositories::lock(c, repository).await?;
         match &self.reference {
             Reference::Tag(tag) => {
                 let Some(digest) = tags::delete(c, repository, tag).await? else { return Err(self.unknown()) };
@@ -103,8 +105,9 @@ impl Deletion {
                 let mut gone = Gone::new();
                 for (digest, id) in tree_of_referrers(c, repository, digest, id).await? {
                     let names = tags::delete_of_manifest(c, id).await?;
-                    manifests::delete(c, id).await?;
-                    gone.push((Some(digest), names.iter().filter_map(|name| name.parse().ok()).collect()));
+                    if manifests::delete(c, id).await? {
+                        gone.push((Some(digest), names.iter().filter_map(|name| name.parse().ok()).collect()));
+                    }
                 }
                 let tags: usize = gone.iter().map(|(_, tags)| tags.len()).sum();
                 repositories::count(c, repository, -(gone.len() as i64), -(tags as i64), self.now).await?;

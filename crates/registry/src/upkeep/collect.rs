@@ -82,7 +82,9 @@ impl Artifacts {
         let now = self.now();
         let database = &self.inner.database;
         loop {
-            let expired = database.read(move |c| Box::pin(uploads::list_expired(c, now, WINDOW))).await?;
+            let mut expired = database.read(move |c| Box::pin(uploads::list_expired(c, now, WINDOW))).await?;
+            // A request that is at work on one renews it when it is done.
+            expired.retain(|row| !self.inner.sessions.is_busy(row.id));
             report.expired_uploads += expired.len() as u64;
             if report.dry_run || expired.is_empty() {
                 return Ok(());
@@ -92,7 +94,7 @@ impl Artifacts {
                 database
                     .write(move |c| {
                         Box::pin(async move {
-                            if uploads::delete(c, row.id).await? {
+                            if uploads::delete_expired(c, row.id, now).await? {
                                 let size_bytes = i64::try_from(row.offset_bytes).unwrap_or(i64::MAX);
                                 collection::doom(c, &row.storage_key, size_bytes, now).await?;
                             }

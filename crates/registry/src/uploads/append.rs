@@ -42,7 +42,8 @@ impl Artifacts {
     /// where the state says the client believes the session ends. The bytes are durable when this returns.
     ///
     /// # Errors
-    /// [`UploadError`]; after [`UploadError::Body`] and [`UploadError::WrongLength`], what arrived is kept.
+    /// [`UploadError`]; after [`UploadError::Body`] and [`UploadError::WrongLength`], what arrived is kept; after
+    /// [`UploadError::Store`], what was acknowledged before.
     ///
     /// Source: distribution-spec v1.1, "Pushing a blob in chunks".
     pub async fn append(
@@ -54,26 +55,28 @@ impl Artifacts {
         expected_length: Option<u64>,
     ) -> Result<UploadState, UploadError> {
         let mut exclusive = self.acquire(target, state).await?;
-        check_position(exclusive.session(), position.unwrap_or(state.offset))?;
+        if let Err(error) = check_position(exclusive.session(), position.unwrap_or(state.offset)) {
+            self.release(exclusive);
+            return Err(error);
+        }
         let received = self.receive(exclusive.session(), body, expected_length).await;
         let appended = match received {
             Err(UploadError::TooLarge { .. } | UploadError::Store(_)) => received,
             // Also of a body that broke off, what arrived is kept.
             _ => self.keep(target, &mut exclusive).await.and(received),
         };
-        if let Err(error) = appended {
-            if !matches!(error, UploadError::Body(_) | UploadError::WrongLength { .. }) {
-                self.discard(exclusive).await?;
+        match appended {
+            Ok(()) => Ok(exclusive.state()),
+            Err(error @ (UploadError::Body(_) | UploadError::WrongLength { .. })) => Err(error),
+            Err(error @ UploadError::Store(_)) => {
+                self.fall_back(exclusive).await?;
+                Err(error)
             }
-            return Err(error);
+            Err(error) => {
+                self.discard(exclusive).await?;
+                Err(error)
+            }
         }
-        let session = exclusive.session();
-        Ok(UploadState {
-            id: state.id,
-            offset: session.writer.length(),
-            algorithm: session.algorithm,
-            started_at: session.started_at,
-        })
     }
 
     /// How far a session has come.
@@ -81,14 +84,22 @@ impl Artifacts {
     /// # Errors
     /// [`UploadError::Unknown`], [`UploadError::Busy`], or that the stores fail.
     pub async fn upload_status(&self, target: Target<'_>, state: &UploadState) -> Result<UploadState, UploadError> {
+        if self.is_untouched(state) {
+            return Ok(*state);
+        }
         let mut exclusive = self.acquire(target, state).await?;
-        let session = exclusive.session();
-        Ok(UploadState {
-            id: state.id,
-            offset: session.writer.length(),
-            algorithm: session.algorithm,
-            started_at: session.started_at,
-        })
+        let state = exclusive.state();
+        self.release(exclusive);
+        Ok(state)
+    }
+
+    /// Whether this process began the session and nothing was ever sent to it.
+    fn is_untouched(&self, state: &UploadState) -> bool {
+        let sessions = &self.inner.sessions;
+        !self.may_have_row(state)
+            && !sessions.is_open(state.id)
+            && !sessions.has_ended(state.id)
+            && !self.has_expired(state)
     }
 
     /// Gives a session up and removes its bytes.
@@ -148,14 +159,17 @@ impl Artifacts {
             .database
             .write(move |c| {
                 Box::pin(async move {
-                    if known.is_none() {
+                    let is_ours = if known.is_some() {
+                        uploads::advance(c, id, row.offset_bytes, row.expires_at).await?
+                    } else {
                         row.repository = repositories::find_or_insert(c, registry, &repository, now).await?;
-                        if !collection::claim_object(c, &row.storage_key).await? {
-                            return Err(UploadError::Unknown { repository, id });
+                        let is_ours = collection::claim_object(c, &row.storage_key).await?;
+                        if is_ours {
+                            uploads::insert(c, &row).await?;
                         }
-                    }
-                    uploads::put(c, &row).await?;
-                    Ok::<_, UploadError>(row.repository)
+                        is_ours
+                    };
+                    if is_ours { Ok(row.repository) } else { Err(UploadError::Unknown { repository, id }) }
                 })
             })
             .await?;

@@ -7,6 +7,7 @@ use wharf_metadata::{collection, repositories, uploads};
 use wharf_model::{Digest, UploadId};
 
 use super::append::check_position;
+use super::sessions::Exclusive;
 use super::{BodyError, UploadError, UploadState};
 use crate::blobs::parse_key;
 use crate::{Artifacts, Error, Target};
@@ -29,58 +30,79 @@ impl Artifacts {
         digest: &Digest,
     ) -> Result<(), UploadError> {
         if let Some(length) = expected_length
+            && position.unwrap_or(0) == 0
             && self.fits_inline(state, length)
         {
             let bytes = collect(body, length).await?;
             return self.complete_inline(target, state.id, bytes, digest).await;
         }
         let mut exclusive = self.acquire(target, state).await?;
-        let session = exclusive.session();
         if expected_length != Some(0) {
-            check_position(session, position.unwrap_or(state.offset))?;
-            let received = self.receive(session, body, expected_length).await;
-            if let Err(error) = received {
-                // Unlike a chunk's, these bytes were to be the whole: nobody resumes them, so nothing is kept of them.
-                self.discard(exclusive).await?;
+            if let Err(error) = check_position(exclusive.session(), position.unwrap_or(state.offset)) {
+                self.release(exclusive);
                 return Err(error);
             }
-        }
-        let session = exclusive.session();
-        // Synced before it is known to be right: one visit to the disk's thread then does all, and wrong digests are rare.
-        let checked = match session.writer.sync().await {
-            Ok(()) => match session.writer.digest(digest.algorithm()).await {
-                Ok(actual) if actual == *digest => Ok(()),
-                Ok(actual) => Err(UploadError::DigestMismatch { expected: digest.clone(), actual }),
-                Err(error) => Err(error.into()),
-            },
-            Err(error) => Err(error.into()),
-        };
-        if let Err(error) = checked {
-            self.discard(exclusive).await?;
-            return Err(error);
-        }
-        let session = exclusive.session();
-        let (length, storage_key) = (session.writer.length(), session.storage_key.clone());
-        let has_row = session.repository.is_some();
-        let upload = Upload { id: exclusive.id, has_row };
-        let place = Place::Object(storage_key.to_string());
-        let added = match self.link(target, digest, length, place.clone(), upload).await {
-            Ok(added) => added,
-            Err(error) => {
-                // Where it is not certain that nothing was committed, the bytes must stay; the collector will know.
-                let is_certain = match &error {
-                    UploadError::Store(error) => error.is_full(),
-                    _ => true,
-                };
-                if is_certain {
-                    self.discard(exclusive).await?;
+            if let Err(error) = self.receive(exclusive.session(), body, expected_length).await {
+                // What came with this request is not acknowledged; what came before it is.
+                match error {
+                    UploadError::TooLarge { .. } => self.discard(exclusive).await?,
+                    _ => self.fall_back(exclusive).await?,
                 }
                 return Err(error);
             }
+        }
+        match self.check_whole(&mut exclusive, digest).await {
+            Ok(()) => {}
+            Err(error @ UploadError::DigestMismatch { .. }) => {
+                self.discard(exclusive).await?;
+                return Err(error);
+            }
+            Err(error) => {
+                self.fall_back(exclusive).await?;
+                return Err(error);
+            }
+        }
+        self.become_blob(target, exclusive, digest).await
+    }
+
+    /// Makes the bytes durable and compares their digest.
+    async fn check_whole(&self, exclusive: &mut Exclusive, digest: &Digest) -> Result<(), UploadError> {
+        let session = exclusive.session();
+        // Synced before it is known to be right: one visit to the disk's thread then does all, and wrong digests are rare.
+        session.writer.sync().await?;
+        let actual = session.writer.digest(digest.algorithm()).await?;
+        if actual == *digest { Ok(()) } else { Err(UploadError::DigestMismatch { expected: digest.clone(), actual }) }
+    }
+
+    /// Links the bytes of a session as a blob, and ends the session.
+    async fn become_blob(
+        &self,
+        target: Target<'_>,
+        mut exclusive: Exclusive,
+        digest: &Digest,
+    ) -> Result<(), UploadError> {
+        let id = exclusive.id;
+        let session = exclusive.session();
+        let (length, storage_key) = (session.writer.length(), session.storage_key.clone());
+        let upload = Upload { id, has_row: session.repository.is_some() };
+        let place = Place::Object(storage_key.to_string());
+        session.may_be_a_blob = true;
+        let added = match self.link(target, digest, length, place.clone(), upload).await {
+            Ok(added) => added,
+            // Whether it was committed may be uncertain; these look before they remove anything.
+            Err(error @ UploadError::Store(_)) => {
+                self.fall_back(exclusive).await?;
+                return Err(error);
+            }
+            Err(error) => {
+                self.discard(exclusive).await?;
+                return Err(error);
+            }
         };
-        self.inner.sessions.end(exclusive.id);
+        let is_in_use = added || self.repair(target, digest, length, place).await?;
+        self.inner.sessions.end(id);
         drop(exclusive);
-        if !added && !self.repair(target, digest, length, place).await? {
+        if !is_in_use {
             self.inner.blobs.delete(&storage_key).await?;
         }
         Ok(())
@@ -136,12 +158,11 @@ impl Artifacts {
             .write(move |c| {
                 Box::pin(async move {
                     let id = repositories::find_or_insert(c, registry, &repository, now).await?;
-                    let is_ours = match &place {
-                        // A row that is gone was given up by the collector, and its object with it.
-                        _ if upload.has_row => uploads::delete(c, upload.id).await?,
-                        Place::Object(key) => collection::claim_object(c, key).await?,
-                        Place::Inline(_) => true,
-                    };
+                    // A row that is gone was given up by the collector, and its object with it.
+                    let mut is_ours = !upload.has_row || uploads::delete(c, upload.id).await?;
+                    if let Place::Object(key) = &place {
+                        is_ours = is_ours && collection::claim_object(c, key).await?;
+                    }
                     if !is_ours {
                         return Err(UploadError::Unknown { repository, id: upload.id });
                     }
@@ -162,26 +183,33 @@ impl Artifacts {
         if Place::Object(former.clone()) == place {
             return Ok(true);
         }
-        match self.inner.blobs.open(&parse_key(&former)?).await {
-            Ok(stored) if stored.size() == size_bytes => return Ok(false),
-            Ok(_) | Err(wharf_blobs::Error::Missing { .. }) => {}
+        match self.open_whole(&parse_key(&former)?, size_bytes).await {
+            Ok(_) => return Ok(false),
+            Err(wharf_blobs::Error::Missing { .. } | wharf_blobs::Error::Truncated { .. }) => {}
             Err(error) => return Err(error.into()),
         }
         tracing::warn!(digest = %digest, storage.key = %former, "The stored bytes of {digest} are lost; a push replaces them");
         let now = self.now();
-        self.inner
+        let replaced = self
+            .inner
             .database
             .write(move |c| {
                 Box::pin(async move {
+                    if let Place::Object(key) = &place
+                        && !collection::claim_object(c, key).await?
+                    {
+                        return Ok(false);
+                    }
                     blobs::replace(c, id, &place).await?;
-                    collection::doom(c, &former, 0, now).await
+                    collection::doom(c, &former, 0, now).await?;
+                    Ok::<_, wharf_metadata::Error>(true)
                 })
             })
             .await
             .map_err(Error::Metadata)?;
         let key = crate::cache::key(target.registry.id, target.repository, '@', digest.as_str());
         self.inner.caches.blobs.invalidate(&key);
-        Ok(true)
+        Ok(replaced)
     }
 }
 

@@ -50,6 +50,8 @@ pub(super) struct Session {
     /// The repository's row, once the session has a row of its own.
     pub(super) repository: Option<RepositoryId>,
     pub(super) touched_at: Timestamp,
+    /// Whether a transaction was begun that makes the object a blob's: then it may be one, however that ended.
+    pub(super) may_be_a_blob: bool,
 }
 
 /// A session that this request alone may work on.
@@ -59,6 +61,18 @@ pub(super) struct Exclusive {
 }
 
 impl Exclusive {
+    /// The session as its client is to know it now.
+    pub(super) fn state(&mut self) -> UploadState {
+        let id = self.id;
+        let session = self.session();
+        UploadState {
+            id,
+            offset: session.writer.length(),
+            algorithm: session.algorithm,
+            started_at: session.started_at,
+        }
+    }
+
     pub(super) fn session(&mut self) -> &mut Session {
         match &mut *self.guard {
             Held::Open(session) => session,
@@ -94,15 +108,21 @@ impl Sessions {
         self.lock().entry(id).or_default().clone()
     }
 
+    /// Drops what is known of a session, as if it had never been heard of.
     fn forget(&self, id: UploadId) {
         self.lock().remove(&id);
+        self.objects().remove(&id);
     }
 
     /// Notes that a session is over.
     pub(super) fn end(&self, id: UploadId) {
         self.ended.insert(id, ());
         self.forget(id);
-        self.objects().remove(&id);
+    }
+
+    /// Whether a request is at work on the session.
+    pub(crate) fn is_busy(&self, id: UploadId) -> bool {
+        self.lock().get(&id).is_some_and(|slot| slot.try_lock().is_err())
     }
 
     /// Whether a session of this process writes to the object.
@@ -118,16 +138,28 @@ impl Sessions {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Closes the files of sessions that were not touched since `before`; their rows and bytes stay.
+    /// Closes the files of sessions that were not touched since `before`; their rows and bytes stay. Sessions without a
+    /// row, of which nothing was acknowledged, are forgotten.
     pub(crate) fn park_idle(&self, before: Timestamp) {
-        for slot in self.lock().values() {
-            if let Ok(mut held) = slot.try_lock()
-                && let Held::Open(session) = &*held
-                && session.touched_at < before
-                && session.repository.is_some()
-            {
-                *held = Held::Parked;
+        let mut forgotten = Vec::new();
+        self.lock().retain(|id, slot| {
+            let Ok(mut held) = slot.try_lock() else { return true };
+            match &*held {
+                Held::Open(session) if session.touched_at >= before => true,
+                Held::Open(session) if session.repository.is_some() => {
+                    *held = Held::Parked;
+                    true
+                }
+                Held::Parked => true,
+                Held::Open(_) | Held::Unknown => {
+                    forgotten.push(*id);
+                    false
+                }
             }
+        });
+        let mut objects = self.objects();
+        for id in forgotten {
+            objects.remove(&id);
         }
     }
 }
@@ -171,14 +203,14 @@ impl Artifacts {
         Ok(exclusive)
     }
 
-    fn has_expired(&self, state: &UploadState) -> bool {
+    pub(super) fn has_expired(&self, state: &UploadState) -> bool {
         // A session that got bytes lives on in its row, which has an expiry of its own.
         state.offset == 0 && self.now().since(state.started_at) > self.inner.settings.upload_ttl
     }
 
     /// Whether a session that this process has not heard of may have a row: not if it began here and is at its start,
     /// since it would have been heard of. This spares most uploads a query.
-    fn may_have_row(&self, state: &UploadState) -> bool {
+    pub(super) fn may_have_row(&self, state: &UploadState) -> bool {
         state.offset > 0 || state.started_at < self.inner.started_at || self.inner.database.is_shared()
     }
 
@@ -199,6 +231,7 @@ impl Artifacts {
                 started_at: row.started_at,
                 repository: Some(row.repository),
                 touched_at: self.now(),
+                may_be_a_blob: false,
             }));
         }
         if state.offset > 0 {
@@ -215,6 +248,7 @@ impl Artifacts {
             started_at: state.started_at,
             repository: None,
             touched_at: self.now(),
+            may_be_a_blob: false,
         }))
     }
 
@@ -232,36 +266,63 @@ impl Artifacts {
                 })
             })
             .await;
-        row.map_err(Error::Metadata)
+        let row = row.map_err(Error::Metadata)?;
+        // One past its expiry is the collector's, which may be at it right now.
+        Ok(row.filter(|row| row.expires_at >= self.now()))
     }
 
-    /// Ends a session and removes its bytes. Should its row not go, the session stands where the row says.
+    /// Takes a session back to what was acknowledged of it: after a failure its writer is of no use. Where nothing was
+    /// acknowledged, it is over and its bytes go.
+    pub(super) async fn fall_back(&self, mut exclusive: Exclusive) -> Result<(), Error> {
+        if exclusive.session().repository.is_none() {
+            return self.discard(exclusive).await;
+        }
+        *exclusive.guard = Held::Parked;
+        Ok(())
+    }
+
+    /// Lets go of a session that was only looked at, so that looking leaves no trace.
+    pub(super) fn release(&self, mut exclusive: Exclusive) {
+        let session = exclusive.session();
+        if session.repository.is_none() && session.writer.length() == 0 {
+            self.inner.sessions.forget(exclusive.id);
+        }
+    }
+
+    /// Ends a session and removes its bytes, unless they have become a blob's. Should its row not go, the session stands
+    /// where the row says.
     pub(super) async fn discard(&self, mut exclusive: Exclusive) -> Result<(), Error> {
         let id = exclusive.id;
         let session = exclusive.session();
         let storage_key = session.storage_key.clone();
-        if session.repository.is_some() {
+        let mut is_nobodys = true;
+        if session.repository.is_some() || session.may_be_a_blob {
             let (key, now) = (storage_key.to_string(), self.now());
             // The object is doomed in the same transaction: should the removal below not happen, the collector does it.
-            let forgotten: Result<(), wharf_metadata::Error> = self
+            let forgotten: Result<bool, wharf_metadata::Error> = self
                 .inner
                 .database
                 .write(move |c| {
                     Box::pin(async move {
                         uploads::delete(c, id).await?;
-                        collection::doom(c, &key, 0, now).await
+                        collection::doom_unknown_object(c, &key, 0, now).await
                     })
                 })
                 .await;
-            if let Err(error) = forgotten {
-                // The row stands, and the bytes that it counts: the session can go on from there, with a new writer.
-                *exclusive.guard = Held::Parked;
-                return Err(error.into());
+            match forgotten {
+                Ok(doomed) => is_nobodys = doomed,
+                Err(error) => {
+                    // The row stands, and the bytes that it counts: the session can go on from there.
+                    *exclusive.guard = Held::Parked;
+                    return Err(error.into());
+                }
             }
         }
         self.inner.sessions.end(id);
         drop(exclusive);
-        self.inner.blobs.delete(&storage_key).await?;
+        if is_nobodys {
+            self.inner.blobs.delete(&storage_key).await?;
+        }
         Ok(())
     }
 

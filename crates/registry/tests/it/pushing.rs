@@ -114,3 +114,30 @@ async fn parallel_attachments_are_all_listed_in_pages_with_those_of_old_clients(
     assert_eq!(signatures.items.len(), 20);
     assert!(signatures.items[0].annotations.as_ref().unwrap()["note"].as_str().unwrap().starts_with("sig"));
 }
+
+#[tokio::test]
+async fn referrers_with_huge_annotations_come_in_small_pages_and_none_is_lost() {
+    let world = World::new().await;
+    let subject = world.push_image("app", "v1", &[b"layer"]).await;
+    let config = world.push_blob("app", b"{}").await;
+    let note = "x".repeat(1 << 20);
+    for i in 0..9 {
+        let bytes = image((&config, 2), &[], &format!("{i}{note}"), Some(&subject));
+        let digest = Digest::of(Algorithm::Sha256, &bytes);
+        world.try_push("app", digest.as_str(), bytes, IMAGE).await.unwrap();
+    }
+    let name = "app".parse().unwrap();
+    let target = Target { registry: &world.registry, repository: &name };
+    let (mut all, mut pages) = (Vec::new(), 0);
+    loop {
+        let last = all.last().map(|digest: &Digest| digest.as_str().to_owned());
+        let listing = world.artifacts.list_referrers(target, &subject, None, Page { limit: 1000, last }).await.unwrap();
+        assert!(!listing.items.is_empty() && listing.items.len() <= 4);
+        all.extend(listing.items.into_iter().map(|descriptor| descriptor.digest));
+        pages += 1;
+        if !listing.more {
+            break;
+        }
+    }
+    assert_eq!((all.len(), pages), (9, 3));
+}

@@ -1,5 +1,7 @@
 //! Upload sessions: chunks, restarts, and everything that goes wrong on the way.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use futures_util::stream;
 use wharf_model::{Algorithm, Digest};
@@ -178,4 +180,99 @@ async fn a_push_mends_a_blob_whose_bytes_were_lost() {
     world.push_blob("other", &content).await;
     assert_eq!(world.read_blob("app", &digest).await.unwrap(), content);
     world.assert_sound().await;
+}
+
+#[tokio::test]
+async fn a_session_given_up_while_a_chunk_was_on_its_way_stays_given_up() {
+    let world = World::new().await;
+    let name = "app".parse().unwrap();
+    let target = Target { registry: &world.registry, repository: &name };
+    let state = world.artifacts.start_upload(Algorithm::Sha256);
+    let state = world.artifacts.append(target, &state, None, body(b"first chunk"), None).await.unwrap();
+    // Another process collects: it does not know that a request is at work here.
+    let collector = world.again().await;
+    let clock = world.clock.clone();
+    let slow = stream::once(async move {
+        clock.advance(Duration::from_secs(25 * 60 * 60));
+        assert_eq!(collector.artifacts.collect(false).await.unwrap().expired_uploads, 1);
+        Ok(Bytes::from_static(b"second chunk"))
+    });
+    let refused = world.artifacts.append(target, &state, None, slow, None).await.unwrap_err();
+    assert!(matches!(refused, UploadError::Unknown { .. }), "{refused}");
+    let world = world.again().await;
+    let target = Target { registry: &world.registry, repository: &name };
+    let digest = Digest::of(Algorithm::Sha256, b"first chunksecond chunk");
+    let refused = world.artifacts.complete_upload(target, &state, None, body(b""), Some(0), &digest).await;
+    assert!(matches!(refused.unwrap_err(), UploadError::Unknown { .. }));
+    world.collect_all().await;
+    assert_eq!(world.files(), 0);
+    world.assert_sound().await;
+}
+
+#[tokio::test]
+async fn a_last_chunk_that_breaks_off_costs_only_itself() {
+    let world = World::new().await;
+    let name = "app".parse().unwrap();
+    let target = Target { registry: &world.registry, repository: &name };
+    let digest = Digest::of(Algorithm::Sha256, b"hello world");
+    let state = world.artifacts.start_upload(Algorithm::Sha256);
+    let state = world.artifacts.append(target, &state, None, body(b"hello "), None).await.unwrap();
+    let broken = stream::iter([Ok(Bytes::from_static(b"wor")), Err(BodyError::Interrupted)]);
+    let error = world.artifacts.complete_upload(target, &state, None, broken, Some(5), &digest).await.unwrap_err();
+    assert!(matches!(error, UploadError::Body(_)));
+    assert_eq!(world.artifacts.upload_status(target, &state).await.unwrap().offset, 6);
+    world.artifacts.complete_upload(target, &state, None, body(b"world"), Some(5), &digest).await.unwrap();
+    assert_eq!(world.read_blob("app", &digest).await.unwrap(), b"hello world");
+}
+
+#[tokio::test]
+async fn a_single_chunk_must_begin_at_the_beginning() {
+    let world = World::new().await;
+    let name = "app".parse().unwrap();
+    let target = Target { registry: &world.registry, repository: &name };
+    let state = world.artifacts.start_upload(Algorithm::Sha256);
+    let digest = Digest::of(Algorithm::Sha256, b"01234");
+    let refused = world.artifacts.complete_upload(target, &state, Some(5), body(b"01234"), Some(5), &digest).await;
+    assert!(matches!(refused.unwrap_err(), UploadError::OutOfOrder { offset: 0, position: 5 }));
+    world.artifacts.complete_upload(target, &state, Some(0), body(b"01234"), Some(5), &digest).await.unwrap();
+}
+
+#[tokio::test]
+async fn looking_at_sessions_leaves_no_trace_of_them() {
+    let world = World::new().await;
+    let name = "app".parse().unwrap();
+    let target = Target { registry: &world.registry, repository: &name };
+    for _ in 0..10 {
+        let state = world.artifacts.start_upload(Algorithm::Sha256);
+        assert_eq!(world.artifacts.upload_status(target, &state).await.unwrap(), state);
+        let refused = world.artifacts.append(target, &state, Some(7), body(b"x"), None).await.unwrap_err();
+        assert!(matches!(refused, UploadError::OutOfOrder { .. }));
+    }
+    assert_eq!(world.artifacts.open_uploads(), 0);
+    let state = world.artifacts.start_upload(Algorithm::Sha256);
+    let state = world.artifacts.append(target, &state, None, body(b"kept"), None).await.unwrap();
+    world.clock.advance(Duration::from_secs(10 * 60));
+    world.artifacts.park_idle_uploads();
+    assert_eq!(world.artifacts.upload_status(target, &state).await.unwrap().offset, 4);
+}
+
+#[tokio::test]
+async fn a_blob_that_was_cut_short_is_not_served_and_may_be_pushed_again() {
+    let world = World::new().await;
+    let content = content();
+    let digest = world.push_blob("app", &content).await;
+    let cut = std::process::Command::new("find")
+        .arg(world.directory.path().join("blobs"))
+        .args(["-type", "f", "-exec", "truncate", "-s", "100", "{}", ";"])
+        .status()
+        .unwrap();
+    assert!(cut.success());
+    let world = world.again().await;
+    let name = "app".parse().unwrap();
+    let target = Target { registry: &world.registry, repository: &name };
+    assert!(world.artifacts.open_blob(target, &digest).await.is_err());
+    assert_eq!(world.artifacts.renew_blob(target, &digest).await.unwrap(), None, "so that the client sends it");
+    world.push_blob("app", &content).await;
+    assert!(world.artifacts.renew_blob(target, &digest).await.unwrap().is_some());
+    assert_eq!(world.read_blob("app", &digest).await.unwrap(), content);
 }
