@@ -153,6 +153,7 @@ impl From<DeleteBlobError> for Failure {
             DeleteBlobError::Unknown { .. } => Self::new(OciError::new(Code::BlobUnknown)),
             DeleteBlobError::InUse { .. } => {
                 Self::new(OciError::new(Code::Unsupported).with_message(error.to_string()))
+                    .with_header(header::ALLOW, HeaderValue::from_static("GET, HEAD"))
             }
             DeleteBlobError::Store(error) => error.into(),
         }

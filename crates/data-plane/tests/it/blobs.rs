@@ -101,6 +101,7 @@ async fn a_blob_in_use_is_not_deleted() {
     let path = format!("/v2/web/blobs/{digest}");
     let answer = server.admin().delete(&path).await;
     assert_eq!((answer.status, answer.code().as_str()), (405, "UNSUPPORTED"));
+    assert_eq!(answer.header("allow"), "GET, HEAD");
     server.admin().delete(&format!("/v2/web/manifests/{}", image.digest())).await;
     let answer = server.admin().delete(&path).await;
     assert_eq!((answer.status, answer.header("docker-content-digest")), (202, digest.as_str()));
