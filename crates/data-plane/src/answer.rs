@@ -47,6 +47,9 @@ pub(crate) fn to_json_line(value: &impl serde::Serialize) -> Vec<u8> {
 /// Turns a failure into its response.
 pub(crate) fn failure(failure: &Failure) -> Response<Body> {
     let mut response = json(failure.error().status, failure.error().body());
+    if matches!(failure.error().status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::INSUFFICIENT_STORAGE) {
+        response.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER);
+    }
     for (name, value) in failure.headers() {
         response.headers_mut().insert(name, value.clone());
     }
@@ -137,6 +140,8 @@ fn is_public_https(base_url: &str) -> bool {
     !is_address && name != "localhost" && !name.ends_with(".localhost")
 }
 
+/// When to come again after a failure that passes, in seconds: soon, since most pass by themselves, and not at once.
+const RETRY_AFTER: HeaderValue = HeaderValue::from_static("10");
 /// The media type of all JSON but manifests.
 const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=utf-8");
 const SERVER: HeaderValue = HeaderValue::from_static("Wharf");
@@ -165,6 +170,17 @@ mod tests {
         ] {
             assert!(!is_public_https(other), "{other}");
         }
+    }
+
+    #[test]
+    fn what_passes_says_when_to_come_again() {
+        let retry_after = |status: StatusCode| {
+            let error = wharf_oci::OciError::new(wharf_oci::Code::Unavailable).with_status(status);
+            failure(&error.into()).headers().get(header::RETRY_AFTER).cloned()
+        };
+        assert_eq!(retry_after(StatusCode::SERVICE_UNAVAILABLE), Some(RETRY_AFTER));
+        assert_eq!(retry_after(StatusCode::INSUFFICIENT_STORAGE), Some(RETRY_AFTER));
+        assert_eq!(retry_after(StatusCode::INTERNAL_SERVER_ERROR), None);
     }
 
     #[test]
