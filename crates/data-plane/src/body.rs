@@ -10,13 +10,14 @@ use bytes::{Bytes, BytesMut};
 use futures_util::{Stream, StreamExt as _};
 use http::{HeaderMap, StatusCode, header};
 use http_body::{Body as _, Frame, SizeHint};
-use tokio::time::{Instant, Sleep, sleep};
+use tokio::time::{Instant, Sleep, sleep, timeout, timeout_at};
 use tracing::error;
 use wharf_blobs::BlobStream;
 use wharf_oci::{Code, OciError};
 use wharf_registry::BodyError;
 
 use crate::failure::{Failure, chain};
+use crate::memory::HeldMemory;
 
 /// How much of a body is read and thrown away so that its sender gets to read the error, in bytes.
 ///
@@ -61,17 +62,46 @@ impl RequestBody {
 
     /// The whole body, or `None` if it is longer than `limit` bytes.
     ///
+    /// All of it must come within the time that a body may stand still, so that nobody can hold memory by sending a
+    /// byte now and then.
+    ///
     /// # Errors
-    /// When the body breaks off.
-    pub(crate) async fn read_to_end(&mut self, limit: usize) -> Result<Option<Bytes>, BodyError> {
+    /// When the body breaks off or does not come in time.
+    pub(crate) async fn read_to_end(&mut self, limit: usize) -> Result<Option<Bytes>, ReadError> {
+        self.read_into(limit, None).await
+    }
+
+    /// The same, with every piece counted in `memory`. The time that it waits for memory is not the client's.
+    ///
+    /// # Errors
+    /// As [`Self::read_to_end`], and when there is no memory for as long as a body may stand still.
+    pub(crate) async fn read_to_end_counted(
+        &mut self,
+        limit: usize,
+        memory: &mut HeldMemory<'_>,
+    ) -> Result<Option<Bytes>, ReadError> {
+        self.read_into(limit, Some(memory)).await
+    }
+
+    async fn read_into(
+        &mut self,
+        limit: usize,
+        mut memory: Option<&mut HeldMemory<'_>>,
+    ) -> Result<Option<Bytes>, ReadError> {
+        let mut deadline = Instant::now() + self.idle;
         let declared = match self.declared {
             Some(length) if length > limit as u64 => return Ok(None),
             Some(length) => usize::try_from(length).ok(),
             None => None,
         };
-        let Some(first) = self.next().await.transpose()? else {
-            return if declared.unwrap_or(0) == 0 { Ok(Some(Bytes::new())) } else { Err(BodyError::Interrupted) };
+        let Some(first) = self.next_until(deadline).await? else {
+            return if declared.unwrap_or(0) == 0 {
+                Ok(Some(Bytes::new()))
+            } else {
+                Err(BodyError::Interrupted.into())
+            };
         };
+        deadline += grow(&mut memory, first.len(), self.idle).await?;
         // Most manifests arrive in one piece, which is then not copied.
         if declared == Some(first.len()) {
             return Ok(Some(first));
@@ -82,12 +112,20 @@ impl RequestBody {
             if whole.len() + bytes.len() > limit {
                 return Ok(None);
             }
+            deadline += grow(&mut memory, whole.len() + bytes.len(), self.idle).await?;
             whole.extend_from_slice(&bytes);
-            piece = self.next().await.transpose()?;
+            piece = self.next_until(deadline).await?;
         }
         match declared {
-            Some(length) if length != whole.len() => Err(BodyError::Interrupted),
+            Some(length) if length != whole.len() => Err(BodyError::Interrupted.into()),
             _ => Ok(Some(whole.freeze())),
+        }
+    }
+
+    async fn next_until(&mut self, deadline: Instant) -> Result<Option<Bytes>, ReadError> {
+        match timeout_at(deadline, self.next()).await {
+            Ok(piece) => Ok(piece.transpose()?),
+            Err(_) => Err(ReadError::TooSlow),
         }
     }
 
@@ -153,6 +191,49 @@ impl Stream for RequestBody {
     }
 }
 
+/// Why a body that is wanted whole was not read.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum ReadError {
+    /// It broke off or stood still.
+    Body(BodyError),
+    /// It came, but not within the time.
+    TooSlow,
+    /// Others hold all the memory that there is for such bodies.
+    NoMemory,
+}
+
+impl From<BodyError> for ReadError {
+    fn from(error: BodyError) -> Self {
+        Self::Body(error)
+    }
+}
+
+/// Counts bytes that have arrived. Returns how long that had to wait.
+async fn grow(
+    memory: &mut Option<&mut HeldMemory<'_>>,
+    bytes: usize,
+    patience: Duration,
+) -> Result<Duration, ReadError> {
+    let Some(memory) = memory else { return Ok(Duration::ZERO) };
+    let started = Instant::now();
+    timeout(patience, memory.grow_to(bytes)).await.map_err(|_| ReadError::NoMemory)?;
+    Ok(started.elapsed())
+}
+
+/// The answer to a body that was wanted whole and was not read.
+pub(crate) fn unread(error: ReadError, code: Code) -> Failure {
+    match error {
+        ReadError::Body(error) => interrupted(error, code),
+        ReadError::TooSlow => OciError::new(code)
+            .with_status(StatusCode::REQUEST_TIMEOUT)
+            .with_message("the body did not arrive in time")
+            .into(),
+        ReadError::NoMemory => OciError::new(Code::Unavailable)
+            .with_message("too many large manifests are being pushed at once; try again later")
+            .into(),
+    }
+}
+
 /// The answer to a body that broke off. If the client has gone, nobody reads it.
 pub(crate) fn interrupted(error: BodyError, code: Code) -> Failure {
     let status = match error {
@@ -203,6 +284,7 @@ mod tests {
     use http::HeaderValue;
 
     use super::*;
+    use crate::memory::Memory;
 
     const IDLE: Duration = Duration::from_secs(60);
 
@@ -222,9 +304,34 @@ mod tests {
         assert_eq!(read(vec![Ok("abc"), Ok("def")], None).await, Ok(None));
         assert_eq!(read(vec![Ok("abcdef")], None).await, Ok(None));
         assert_eq!(read(vec![], Some(6)).await, Ok(None));
-        assert_eq!(read(vec![], Some(3)).await, Err(BodyError::Interrupted));
-        assert_eq!(read(vec![Ok("ab")], Some(3)).await, Err(BodyError::Interrupted));
-        assert_eq!(read(vec![Ok("ab"), Err("gone")], None).await, Err(BodyError::Interrupted));
+        let interrupted = Err(ReadError::Body(BodyError::Interrupted));
+        assert_eq!(read(vec![], Some(3)).await, interrupted);
+        assert_eq!(read(vec![Ok("ab")], Some(3)).await, interrupted);
+        assert_eq!(read(vec![Ok("ab"), Err("gone")], None).await, interrupted);
+    }
+
+    /// A byte now and then, each in time for a body that must not stand still.
+    fn dribbling() -> RequestBody {
+        let pieces = stream::repeat(()).then(|()| async {
+            tokio::time::sleep(IDLE / 4).await;
+            Ok::<_, std::io::Error>(Bytes::from_static(b"x"))
+        });
+        RequestBody::new(Body::from_stream(Box::pin(pieces)), &HeaderMap::new(), IDLE)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_is_wanted_whole_has_a_time_in_all() {
+        assert_eq!(dribbling().read_to_end(1 << 20).await, Err(ReadError::TooSlow));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn waiting_for_memory_ends_too() {
+        let memory = Memory::new(1024);
+        let (mut one, mut other) = (memory.begin(), memory.begin());
+        one.grow_to(1024).await;
+        other.grow_to(1024).await;
+        let read = dribbling().read_to_end_counted(1 << 20, &mut memory.begin()).await;
+        assert_eq!(read, Err(ReadError::NoMemory));
     }
 
     #[tokio::test(start_paused = true)]

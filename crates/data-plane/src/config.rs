@@ -9,7 +9,8 @@ pub struct DataPlaneConfig {
     pub idle_timeout: Duration,
     /// The largest manifest, in bytes (4 MiB; `acr/data-plane.md` 4.1).
     pub manifest_limit_bytes: usize,
-    /// How many bytes of manifests are held in memory at a time; further pushes wait for their turn.
+    /// How many bytes of manifests are held in memory at a time, counted as they arrive; further pushes wait for their
+    /// turn, and one goes beyond so that they cannot wait for each other for ever.
     pub manifests_in_flight_bytes: usize,
     /// Origins whose web pages may call the registry from a browser, such as `https://portal.example.com`. None unless
     /// the operator says so.

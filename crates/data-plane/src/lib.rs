@@ -9,7 +9,7 @@
 //!
 //! Nothing here decides about artifacts; there are no rules in a handler beyond reading the request and writing the
 //! answer. What this crate does not do: finding the registry by host, TLS, access logs and metrics. Those are the
-//! server's, which calls [`DataPlane::serve`] and reads [`AccessInfo`] from the response's extensions.
+//! server's, which calls [`DataPlane::serve`] (or [`refuse`]) and reads [`AccessInfo`] from the response's extensions.
 
 mod access;
 mod answer;
@@ -23,6 +23,7 @@ mod credentials;
 mod failure;
 mod guard;
 mod manifests;
+mod memory;
 mod referrers;
 mod request_id;
 mod router;
@@ -32,4 +33,4 @@ mod uploads;
 
 pub use access::AccessInfo;
 pub use config::DataPlaneConfig;
-pub use router::{DataPlane, RequestHost};
+pub use router::{DataPlane, RequestHost, refuse};

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use axum::body::Body;
 use http::request::Parts;
 use http::{Method, Request, Response};
-use tokio::sync::Semaphore;
 use wharf_identity::{Caller, Identity};
 use wharf_metadata::RegistryRow;
 use wharf_model::RepositoryName;
@@ -17,6 +16,7 @@ use crate::access::AccessInfo;
 use crate::answer::{self, Answer, Family};
 use crate::body::RequestBody;
 use crate::config::DataPlaneConfig;
+use crate::memory::Memory;
 use crate::request_id::RequestId;
 use crate::{base, blobs, catalog, cors, guard, manifests, referrers, tags, token, uploads};
 
@@ -29,8 +29,8 @@ pub(crate) struct Plane {
     pub(crate) artifacts: Artifacts,
     pub(crate) identity: Identity,
     pub(crate) config: DataPlaneConfig,
-    /// A permit per KiB of manifest held in memory.
-    pub(crate) manifest_memory: Semaphore,
+    /// What manifests on their way in may take.
+    pub(crate) manifest_memory: Memory,
 }
 
 /// The registry that a request is for, as its host named it.
@@ -56,7 +56,7 @@ impl DataPlane {
     /// Puts the use cases behind HTTP.
     #[must_use]
     pub fn new(artifacts: Artifacts, identity: Identity, config: DataPlaneConfig) -> Self {
-        let manifest_memory = Semaphore::new((config.manifests_in_flight_bytes / 1024).max(1));
+        let manifest_memory = Memory::new(config.manifests_in_flight_bytes);
         Self(Arc::new(Plane { artifacts, identity, config, manifest_memory }))
     }
 
@@ -80,7 +80,7 @@ impl DataPlane {
                 Err(ended) => match ended.try_into_panic() {
                     Ok(panic) => std::panic::resume_unwind(panic),
                     // The server ends, and the connection with it.
-                    Err(_) => answer::failure(&OciError::new(Code::Unavailable).into()),
+                    Err(_) => refuse(OciError::new(Code::Unavailable), ""),
                 },
             }
         }
@@ -115,6 +115,17 @@ impl DataPlane {
         response.extensions_mut().insert(access);
         response
     }
+}
+
+/// An answer that is an error, for requests that never get as far as [`DataPlane::serve`]: with the headers that every
+/// answer has, and an [`AccessInfo`] in its extensions. `base_url` as in [`RequestHost`]; empty when it is not known.
+#[must_use]
+pub fn refuse(error: OciError, base_url: &str) -> Response<Body> {
+    let request_id = RequestId::new();
+    let mut response = answer::failure(&error.into());
+    answer::add_common_headers(response.headers_mut(), Family::Registry, base_url, request_id, None);
+    response.extensions_mut().insert(AccessInfo::of_nothing(request_id.uuid()));
+    response
 }
 
 /// Finds out what is wanted and by whom, and lets the handler answer.

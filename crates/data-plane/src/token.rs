@@ -21,7 +21,7 @@ use wharf_oci::{Code, OciError};
 
 use crate::access::AccessInfo;
 use crate::answer::{self, Answer};
-use crate::body::{RequestBody, interrupted};
+use crate::body::{RequestBody, unread};
 use crate::credentials::Sent;
 use crate::failure::Failure;
 use crate::guard::challenge;
@@ -105,7 +105,7 @@ async fn read(body: &mut RequestBody) -> Result<bytes::Bytes, Failure> {
     match body.read_to_end(FORM_LIMIT_BYTES).await {
         Ok(Some(bytes)) => Ok(bytes),
         Ok(None) => Err(OciError::new(Code::SizeInvalid).with_status(StatusCode::PAYLOAD_TOO_LARGE).into()),
-        Err(interruption) => Err(interrupted(interruption, Code::SizeInvalid)),
+        Err(error) => Err(unread(error, Code::SizeInvalid)),
     }
 }
 

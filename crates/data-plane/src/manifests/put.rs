@@ -1,14 +1,12 @@
 //! `PUT` of a manifest.
 
-use bytes::Bytes;
 use http::{StatusCode, header};
-use tokio::sync::SemaphorePermit;
 use wharf_model::{Reference, RepositoryName, Tag};
 use wharf_oci::{Code, OciError, Route, header as oci_header};
 use wharf_registry::PutManifest;
 
 use crate::answer::{self, Answer};
-use crate::body::{RequestBody, interrupted};
+use crate::body::{RequestBody, unread};
 use crate::failure::Failure;
 use crate::router::Call;
 
@@ -31,8 +29,12 @@ pub(crate) async fn put(
         value.to_str().unwrap_or("?").to_owned()
     });
     // Held until the manifest is stored: memory is what is being counted.
-    let _memory = reserve(call, body.declared_length()).await?;
-    let bytes = read(call, body).await?;
+    let mut memory = call.plane.manifest_memory.begin();
+    let limit = call.plane.config.manifest_limit_bytes;
+    let bytes = match body.read_to_end_counted(limit, &mut memory).await {
+        Ok(bytes) => bytes.ok_or_else(|| too_large(limit))?,
+        Err(error) => return Err(unread(error, Code::ManifestInvalid)),
+    };
     let set_tags = tags.clone();
     let put = PutManifest { reference, tags, content_type, bytes, actor: call.caller.name().to_owned() };
     let outcome = call.artifacts().put_manifest(call.target(repository), put).await?;
@@ -71,36 +73,6 @@ fn further_tags(call: &Call<'_>) -> Result<Vec<Tag>, Failure> {
         }
     }
     Ok(tags)
-}
-
-/// Waits until there is room for this manifest beside those that others push.
-async fn reserve<'a>(call: &Call<'a>, declared_length: Option<u64>) -> Result<SemaphorePermit<'a>, Failure> {
-    let limit = call.plane.config.manifest_limit_bytes;
-    let length = match declared_length {
-        Some(length) => {
-            usize::try_from(length).ok().filter(|&length| length <= limit).ok_or_else(|| too_large(limit))?
-        }
-        None => limit,
-    };
-    let all = call.plane.config.manifests_in_flight_bytes / 1024;
-    let kibibytes = u32::try_from(length.div_ceil(1024).min(all.max(1))).unwrap_or(u32::MAX);
-    Ok(call.plane.manifest_memory.acquire_many(kibibytes).await.expect("the semaphore is never closed"))
-}
-
-/// Reads the body. All of it must come within the time that a body may stand still, so that nobody can hold memory by
-/// sending a byte now and then.
-async fn read(call: &Call<'_>, body: &mut RequestBody) -> Result<Bytes, Failure> {
-    let limit = call.plane.config.manifest_limit_bytes;
-    let reading = tokio::time::timeout(call.plane.config.idle_timeout, body.read_to_end(limit));
-    match reading.await {
-        Ok(Ok(Some(bytes))) => Ok(bytes),
-        Ok(Ok(None)) => Err(too_large(limit).into()),
-        Ok(Err(interruption)) => Err(interrupted(interruption, Code::ManifestInvalid)),
-        Err(_) => {
-            let error = OciError::new(Code::ManifestInvalid).with_status(StatusCode::REQUEST_TIMEOUT);
-            Err(error.with_message("the manifest did not arrive in time").into())
-        }
-    }
 }
 
 fn too_large(limit: usize) -> OciError {

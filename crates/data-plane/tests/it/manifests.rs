@@ -221,6 +221,34 @@ async fn many_large_manifests_wait_for_each_other() {
 }
 
 #[tokio::test]
+async fn manifests_that_do_not_arrive_are_in_nobodys_way() {
+    let data_plane = DataPlaneConfig { manifests_in_flight_bytes: 4 << 20, ..DataPlaneConfig::default() };
+    let server = TestServer::start_with(Options { data_plane, ..Options::default() }).await;
+    let admin = server.admin();
+    let mut stalled: Vec<_> = [None, None, None, Some("4000000"), Some("4000000")]
+        .into_iter()
+        .map(|length| {
+            let request = admin.request(Method::PUT, "/v2/web/manifests/v1");
+            let request = match length {
+                Some(length) => request.header(header::CONTENT_LENGTH, length),
+                None => request,
+            };
+            let body = Body::from_stream(stream::pending::<Result<Bytes, std::io::Error>>());
+            Box::pin(request.stream(body))
+        })
+        .collect();
+    let pushing = async {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        admin.push("web", "v2", &image("web")).await
+    };
+    let stalling = futures_util::future::join_all(stalled.iter_mut());
+    tokio::select! {
+        _ = stalling => panic!("what does not arrive is not answered so soon"),
+        pushed = tokio::time::timeout(Duration::from_secs(10), pushing) => { pushed.expect("the push waits"); }
+    }
+}
+
+#[tokio::test]
 async fn a_manifest_that_does_not_arrive_is_given_up() {
     let data_plane = DataPlaneConfig { idle_timeout: Duration::from_millis(20), ..DataPlaneConfig::default() };
     let server = TestServer::start_with(Options { data_plane, ..Options::default() }).await;

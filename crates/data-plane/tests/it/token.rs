@@ -1,8 +1,14 @@
 //! `/oauth2/token`.
 
+use std::time::Duration;
+
+use axum::body::Body;
+use bytes::Bytes;
+use futures_util::{StreamExt as _, stream};
 use http::{Method, header};
 use insta::assert_snapshot;
-use wharf_testkit::{Client, TestResponse, TestServer, image};
+use wharf_data_plane::DataPlaneConfig;
+use wharf_testkit::{Client, Options, TestResponse, TestServer, image};
 
 async fn post(client: &Client<'_>, form: &str) -> TestResponse {
     let request = client.request(Method::POST, "/oauth2/token");
@@ -47,6 +53,19 @@ async fn forms_do_the_same() {
     // As `az acr login` stores it.
     let basic = server.basic("00000000-0000-0000-0000-000000000000", &refresh);
     assert_eq!(basic.get("/v2/_catalog").await.status, 200);
+}
+
+#[tokio::test]
+async fn a_form_must_arrive_in_time() {
+    let data_plane = DataPlaneConfig { idle_timeout: Duration::from_millis(200), ..DataPlaneConfig::default() };
+    let server = TestServer::start_with(Options { data_plane, ..Options::default() }).await;
+    // A byte now and then, never idle for long.
+    let form = stream::iter(0..50).then(|_| async {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        Ok::<_, std::io::Error>(Bytes::from_static(b"x"))
+    });
+    let request = server.anonymous().request(Method::POST, "/oauth2/token");
+    assert_eq!(request.stream(Body::from_stream(form)).await.status, 408);
 }
 
 #[tokio::test]
