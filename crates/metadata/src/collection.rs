@@ -1,9 +1,12 @@
 //! What the collector and the verifier ask: in windows over primary keys, so that no statement runs long and pushes
 //! go on between two of them.
 
+use std::collections::HashSet;
+
+use sqlx::AssertSqlSafe;
 use wharf_model::{BlobId, RepositoryId, Timestamp};
 
-use crate::connection::on_engine;
+use crate::connection::{VALUES_PER_STATEMENT, on_engine, placeholder_list};
 use crate::{Connection, Error, blobs};
 
 /// A link of a blob to a repository that nothing needs any more.
@@ -195,6 +198,32 @@ pub async fn is_known_object(c: &mut Connection, storage_key: &str) -> Result<bo
             + (SELECT COUNT(*) FROM doomed_objects WHERE storage_key = $1)";
     let count: i64 = on_engine!(c, c => sqlx::query_scalar(SQL).bind(storage_key).fetch_one(c).await?);
     Ok(count > 0)
+}
+
+/// Of the objects given, those that no row refers to.
+///
+/// # Errors
+/// When the database fails.
+pub async fn find_unknown_objects(c: &mut Connection, storage_keys: Vec<String>) -> Result<Vec<String>, Error> {
+    let mut unknown = Vec::new();
+    for part in storage_keys.chunks(VALUES_PER_STATEMENT) {
+        let list = placeholder_list(1, part.len());
+        let sql = format!(
+            "SELECT storage_key FROM blobs WHERE storage_key IN ({list})
+             UNION SELECT storage_key FROM uploads WHERE storage_key IN ({list})
+             UNION SELECT storage_key FROM doomed_objects WHERE storage_key IN ({list})"
+        );
+        let known: Vec<String> = on_engine!(&mut *c, c => {
+            let mut query = sqlx::query_scalar(AssertSqlSafe(sql));
+            for key in part {
+                query = query.bind(key);
+            }
+            query.fetch_all(c).await?
+        });
+        let known: HashSet<String> = known.into_iter().collect();
+        unknown.extend(part.iter().filter(|key| !known.contains(*key)).cloned());
+    }
+    Ok(unknown)
 }
 
 /// Dooms an object that no row refers to. Returns `false` when one does by now. The counterpart of [`claim_object`].

@@ -14,10 +14,12 @@
 //! A push that needs a blob either finds the link, and then its manifest keeps it (steps 2 and the push cannot both
 //! commit), or finds it gone and says so. A storage key is never used again, so step 4 cannot meet a new push.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
+use futures_util::stream::{self, StreamExt as _};
 use wharf_metadata::changes::{self, Kind, NewChange};
-use wharf_metadata::collection::{self, UnusedLink};
+use wharf_metadata::collection::{self, DoomedObject, UnlinkedBlob, UnusedLink};
 use wharf_metadata::uploads;
 use wharf_model::{BlobId, RegistryId, RepositoryName, Timestamp};
 
@@ -113,9 +115,13 @@ impl Artifacts {
         let mut after = (0, 0);
         while let Some(until) = database.read(move |c| Box::pin(collection::link_window(c, after, WINDOW))).await? {
             let unused = database.read(move |c| Box::pin(collection::find_unused_links(c, after, until, now))).await?;
-            for link in unused {
-                if report.dry_run || self.cut_link(link, now).await? {
-                    report.cut_links += 1;
+            if report.dry_run {
+                report.cut_links += unused.len() as u64;
+            } else {
+                // Many at a time, so that they share commits.
+                let mut cuts = stream::iter(unused).map(|link| self.cut_link(link, now)).buffer_unordered(AT_A_TIME);
+                while let Some(cut) = cuts.next().await {
+                    report.cut_links += u64::from(cut?);
                 }
             }
             after = until;
@@ -162,13 +168,19 @@ impl Artifacts {
         let database = &self.inner.database;
         let mut after = 0;
         while let Some(until) = database.read(move |c| Box::pin(collection::blob_window(c, after, WINDOW))).await? {
-            for blob in database.read(move |c| Box::pin(collection::find_unlinked_blobs(c, after, until))).await? {
+            let unlinked = database.read(move |c| Box::pin(collection::find_unlinked_blobs(c, after, until))).await?;
+            let dry_run = report.dry_run;
+            let remove = async |blob: UnlinkedBlob| {
                 let id = BlobId(blob.id);
-                let removed = report.dry_run
-                    || database.write(move |c| Box::pin(collection::doom_unlinked_blob(c, id, now))).await?;
-                if removed {
+                let removed =
+                    dry_run || database.write(move |c| Box::pin(collection::doom_unlinked_blob(c, id, now))).await?;
+                Ok::<_, Error>(removed.then_some(blob.size_bytes))
+            };
+            let mut removals = stream::iter(unlinked).map(remove).buffer_unordered(AT_A_TIME);
+            while let Some(removed) = removals.next().await {
+                if let Some(size_bytes) = removed? {
                     report.removed_blobs += 1;
-                    report.removed_blob_bytes += u64::try_from(blob.size_bytes).unwrap_or(0);
+                    report.removed_blob_bytes += u64::try_from(size_bytes).unwrap_or(0);
                 }
             }
             after = until;
@@ -183,19 +195,20 @@ impl Artifacts {
             let doomed = database.read(move |c| Box::pin(collection::list_doomed(c, before, WINDOW))).await?;
             let mut failed = 0;
             let count = doomed.len() as u64;
-            for object in doomed {
-                if !report.dry_run {
-                    if let Err(error) = self.inner.blobs.delete(&parse_key(&object.storage_key)?).await {
-                        failed += 1;
-                        tracing::warn!(error = &error as &dyn std::error::Error, storage.key = %object.storage_key,
-                            "Could not remove the object {}; it is tried again", object.storage_key);
-                        continue;
+            let dry_run = report.dry_run;
+            let remove = async |object: DoomedObject| {
+                let removed = dry_run || self.remove_object(&object.storage_key).await?;
+                Ok::<_, Error>(removed.then_some(object.size_bytes))
+            };
+            let mut removals = stream::iter(doomed).map(remove).buffer_unordered(AT_A_TIME);
+            while let Some(removed) = removals.next().await {
+                match removed? {
+                    Some(size_bytes) => {
+                        report.removed_objects += 1;
+                        report.freed_bytes += u64::try_from(size_bytes).unwrap_or(0);
                     }
-                    let key = object.storage_key.clone();
-                    database.write(move |c| Box::pin(async move { collection::forget_doomed(c, &key).await })).await?;
+                    None => failed += 1,
                 }
-                report.removed_objects += 1;
-                report.freed_bytes += u64::try_from(object.size_bytes).unwrap_or(0);
             }
             report.failed_objects += failed;
             // Those that failed would be listed again, so a page with failures ends the run.
@@ -203,6 +216,19 @@ impl Artifacts {
                 return Ok(());
             }
         }
+    }
+
+    /// Removes a doomed object from the store, and then from the books. Returns whether it could be removed.
+    async fn remove_object(&self, storage_key: &str) -> Result<bool, Error> {
+        if let Err(error) = self.inner.blobs.delete(&parse_key(storage_key)?).await {
+            tracing::warn!(error = &error as &dyn std::error::Error, storage.key = %storage_key,
+                "Could not remove the object {storage_key}; it is tried again");
+            return Ok(false);
+        }
+        let key = storage_key.to_owned();
+        let database = &self.inner.database;
+        database.write(move |c| Box::pin(async move { collection::forget_doomed(c, &key).await })).await?;
+        Ok(true)
     }
 
     /// Objects that no row knows are doomed like all others, so that whoever may still be about to refer to one, against
@@ -215,17 +241,15 @@ impl Artifacts {
             let page = self.inner.blobs.list_page(after.as_ref()).await?;
             let Some(last) = page.last() else { return Ok(()) };
             after = Some(last.key.clone());
-            for object in page {
-                if now.since(object.modified_at) < ORPHAN_AGE || self.inner.sessions.holds(&object.key) {
+            let old = page.into_iter().filter(|object| now.since(object.modified_at) >= ORPHAN_AGE);
+            let sizes: HashMap<String, u64> = old.map(|object| (object.key.to_string(), object.size_bytes)).collect();
+            let keys: Vec<String> = sizes.keys().cloned().collect();
+            let unknown = database.read(move |c| Box::pin(collection::find_unknown_objects(c, keys))).await?;
+            for key in unknown {
+                if self.inner.sessions.holds(&parse_key(&key)?) {
                     continue;
                 }
-                let key = object.key.to_string();
-                let size_bytes = i64::try_from(object.size_bytes).unwrap_or(i64::MAX);
-                let known = key.clone();
-                if database.read(move |c| Box::pin(async move { collection::is_known_object(c, &known).await })).await?
-                {
-                    continue;
-                }
+                let size_bytes = i64::try_from(sizes[&key]).unwrap_or(i64::MAX);
                 let doomed = report.dry_run
                     || database
                         .write(move |c| {
@@ -237,6 +261,9 @@ impl Artifacts {
         }
     }
 }
+
+/// Changes that are under way at once.
+const AT_A_TIME: usize = 64;
 
 /// Rows that one statement looks at.
 const WINDOW: i64 = 1000;
