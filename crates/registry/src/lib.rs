@@ -32,5 +32,5 @@ pub use blobs::{BlobContent, BlobInfo, DeleteBlobError};
 pub use error::Error;
 pub use lists::{Listing, Page};
 pub use manifests::{DeleteManifestError, Manifest, PutManifest, PutManifestError, PutOutcome};
-pub use upkeep::{BackupError, BackupReport, CollectReport, VerifyReport};
+pub use upkeep::{CollectReport, ObjectHold, VerifyReport};
 pub use uploads::{BodyError, UploadError, UploadState};

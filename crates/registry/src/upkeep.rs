@@ -4,6 +4,6 @@ mod backup;
 mod collect;
 mod verify;
 
-pub use backup::{BackupError, BackupReport};
+pub use backup::ObjectHold;
 pub use collect::CollectReport;
 pub use verify::VerifyReport;

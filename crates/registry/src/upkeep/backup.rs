@@ -1,152 +1,113 @@
-//! A consistent copy of metadata and bytes, made while pushes, pulls and the collector go on.
+//! What a backup needs while pushes, pulls and the collector go on.
 //!
-//! The metadata is copied first, as one snapshot. Objects never change, so whatever the snapshot refers to can be copied
-//! afterwards at leisure, as long as none of it is removed meanwhile: that is what the hold on objects is for. It ends by
-//! itself, so a backup that dies does not stop the collector for long.
-//!
-//! ```text
-//! TARGET/metadata.db    the snapshot, without upload sessions and doomed objects
-//! TARGET/blobs/…        every object that it refers to, hashed on the way
-//! ```
+//! A backup copies the metadata first, as one snapshot. Objects never change, so whatever the snapshot refers to can be
+//! copied afterwards at leisure, as long as none of it is removed meanwhile: that is what a hold on objects is for. It
+//! ends by itself, so a backup that dies does not stop the collector for long. Each backup has a hold of its own, so
+//! that one that ends does not take away another's.
 
-use std::path::Path;
 use std::time::Duration;
 
-use futures_util::StreamExt as _;
-use wharf_blobs::{BlobStore as _, FileStore};
-use wharf_metadata::collection::{self, StoredBlob};
-use wharf_metadata::{Database, DatabaseUrl, settings};
-use wharf_model::{Digest, Timestamp};
+use uuid::Uuid;
+use wharf_metadata::{Connection, Database, collection, settings};
+use wharf_model::Timestamp;
 
-use crate::blobs::parse_key;
 use crate::{Artifacts, Error};
 
-/// What a backup holds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
-pub struct BackupReport {
-    /// Blobs, those kept in the metadata included.
-    pub blobs: u64,
-    /// Their bytes.
-    pub blob_bytes: u64,
-}
-
-/// Why there is no backup. What was written of it is to be thrown away.
-#[derive(Debug, thiserror::Error)]
-pub enum BackupError {
-    /// The metadata is on a server that has tools of its own for this.
-    #[error("the metadata is on a database server; back that up with its own tools (pg_dump) and then the blobs")]
-    DatabaseServer,
-    /// Bytes are not what they should be; `wharf verify` tells more.
-    #[error("the stored bytes of {digest} are damaged: they have the digest {actual}")]
-    Damaged {
-        /// The blob.
-        digest: Digest,
-        /// The digest of its bytes.
-        actual: Digest,
-    },
-    /// The stores failed.
-    #[error(transparent)]
-    Store(#[from] Error),
-}
-
-impl From<wharf_metadata::Error> for BackupError {
-    fn from(error: wharf_metadata::Error) -> Self {
-        Self::Store(error.into())
-    }
-}
-
-impl From<wharf_blobs::Error> for BackupError {
-    fn from(error: wharf_blobs::Error) -> Self {
-        Self::Store(error.into())
-    }
+/// Keeps every collector of the installation from removing objects, for a while.
+#[derive(Debug)]
+pub struct ObjectHold {
+    id: Uuid,
+    /// When it is to be renewed: long before it ends.
+    renew_at: Timestamp,
 }
 
 impl Artifacts {
-    /// Writes a copy of everything to the empty directory `target`. `progress` hears of blobs and bytes done.
+    /// Takes a hold on all objects.
     ///
     /// # Errors
-    /// [`BackupError`].
-    pub async fn backup(
-        &self,
-        target: &Path,
-        mut progress: impl FnMut(u64, u64) + Send,
-    ) -> Result<BackupReport, BackupError> {
-        self.hold_objects().await?;
-        let file = target.join("metadata.db");
-        if !self.inner.database.copy_to(&file).await? {
-            return Err(BackupError::DatabaseServer);
+    /// When the metadata fails.
+    pub async fn hold_objects(&self) -> Result<ObjectHold, Error> {
+        let mut hold = ObjectHold { id: Uuid::new_v4(), renew_at: Timestamp(0) };
+        self.renew_hold(&mut hold).await?;
+        Ok(hold)
+    }
+
+    /// Renews a hold if that is due; to be called often while objects are copied.
+    ///
+    /// # Errors
+    /// When the metadata fails.
+    pub async fn renew_hold(&self, hold: &mut ObjectHold) -> Result<(), Error> {
+        let now = self.now();
+        if now < hold.renew_at {
+            return Ok(());
         }
-        let copy = Database::open(&DatabaseUrl::Sqlite(file)).await?;
-        copy.write(|c| {
-            Box::pin(async move {
-                collection::forget_unfinished(c).await?;
-                settings::put(c, HOLD, b"0").await
+        self.set_hold(hold.id, Some(now + HELD_FOR)).await?;
+        hold.renew_at = now + HELD_FOR / 4;
+        Ok(())
+    }
+
+    /// Gives a hold back. Those of others stay.
+    ///
+    /// # Errors
+    /// When the metadata fails; the hold then ends by itself.
+    pub async fn release_objects(&self, hold: ObjectHold) -> Result<(), Error> {
+        self.set_hold(hold.id, None).await
+    }
+
+    /// Takes out of a copy of the metadata what means something to the running installation alone: upload sessions,
+    /// doomed objects and holds.
+    ///
+    /// # Errors
+    /// When the copy cannot be written.
+    pub async fn forget_what_runs(copy: &Database) -> Result<(), Error> {
+        let forgotten: Result<(), wharf_metadata::Error> = copy
+            .write(|c| {
+                Box::pin(async move {
+                    collection::forget_unfinished(c).await?;
+                    settings::put(c, HOLDS, b"").await
+                })
             })
-        })
-        .await?;
-        let objects = FileStore::open(target.join("blobs"))?;
-        let mut report = BackupReport::default();
-        let mut held_at = self.now();
-        let mut after = 0;
-        loop {
-            let page = copy.read(move |c| Box::pin(collection::list_blobs(c, after, PAGE))).await?;
-            let Some(last) = page.last() else { break };
-            after = last.id;
-            for blob in page {
-                if self.now().since(held_at) > HELD_FOR / 4 {
-                    self.hold_objects().await?;
-                    held_at = self.now();
-                }
-                self.copy_object(&blob, &objects).await?;
-                report.blobs += 1;
-                report.blob_bytes += u64::try_from(blob.size_bytes).unwrap_or(0);
-                progress(report.blobs, report.blob_bytes);
-            }
-        }
-        copy.close().await;
-        self.inner.database.write(|c| Box::pin(settings::put(c, HOLD, b"0"))).await?;
-        Ok(report)
+            .await;
+        Ok(forgotten?)
     }
 
-    async fn copy_object(&self, blob: &StoredBlob, objects: &FileStore) -> Result<(), BackupError> {
-        let Some(key) = &blob.storage_key else { return Ok(()) };
-        let key = parse_key(key)?;
-        let malformed = |_| wharf_metadata::Error::Malformed { what: "digest", value: blob.digest.clone() };
-        let digest: Digest = blob.digest.parse().map_err(malformed)?;
-        let stored = self.inner.blobs.open(&key).await?;
-        let size = stored.size();
-        let mut writer = objects.create(&key, digest.algorithm()).await?;
-        let mut stream = stored.stream(0..size);
-        while let Some(bytes) = stream.next().await {
-            writer.write(bytes?).await?;
-        }
-        let actual = writer.digest(digest.algorithm()).await?;
-        if actual != digest {
-            return Err(BackupError::Damaged { digest, actual });
-        }
-        Ok(writer.sync().await?)
-    }
-
-    /// Keeps every collector of the installation from removing objects, for a while.
-    async fn hold_objects(&self) -> Result<(), Error> {
-        let until = (self.now() + HELD_FOR).0.to_string();
-        let held =
-            self.inner.database.write(move |c| Box::pin(async move { settings::put(c, HOLD, until.as_bytes()).await }));
-        Ok(held.await?)
+    async fn set_hold(&self, id: Uuid, until: Option<Timestamp>) -> Result<(), Error> {
+        let now = self.now();
+        let set: Result<(), wharf_metadata::Error> = self
+            .inner
+            .database
+            .write(move |c| {
+                Box::pin(async move {
+                    let mut holds = read_holds(c).await?;
+                    holds.retain(|&(other, ends_at)| other != id && now < ends_at);
+                    holds.extend(until.map(|until| (id, until)));
+                    let text: String = holds.iter().map(|(id, until)| format!("{id} {}\n", until.0)).collect();
+                    settings::put(c, HOLDS, text.as_bytes()).await
+                })
+            })
+            .await;
+        Ok(set?)
     }
 
     /// Whether a backup needs the objects that nothing else needs any more.
     pub(super) async fn objects_are_held(&self) -> Result<bool, Error> {
-        let until = self.inner.database.read(|c| Box::pin(settings::get(c, HOLD))).await?;
-        let until = until.and_then(|bytes| String::from_utf8(bytes).ok()?.parse().ok()).map_or(Timestamp(0), Timestamp);
-        Ok(self.now() < until)
+        let holds = self.inner.database.read(|c| Box::pin(read_holds(c))).await?;
+        let now = self.now();
+        Ok(holds.iter().any(|&(_, until)| now < until))
     }
 }
 
-/// The setting that says until when objects are held.
-const HOLD: &str = "objects-held-until";
+async fn read_holds(c: &mut Connection) -> Result<Vec<(Uuid, Timestamp)>, wharf_metadata::Error> {
+    let text = String::from_utf8(settings::get(c, HOLDS).await?.unwrap_or_default()).unwrap_or_default();
+    let parse = |line: &str| {
+        let (id, until) = line.split_once(' ')?;
+        Some((id.parse().ok()?, Timestamp(until.parse().ok()?)))
+    };
+    Ok(text.lines().filter_map(parse).collect())
+}
 
-/// How long one hold lasts. Objects larger than can be copied in three quarters of it are not expected.
+/// The setting with a line for each hold: its id, and until when it lasts in microseconds since the epoch.
+const HOLDS: &str = "object-holds";
+
+/// How long a hold lasts that is not renewed.
 const HELD_FOR: Duration = Duration::from_secs(60 * 60);
-
-const PAGE: i64 = 100;
