@@ -10,7 +10,8 @@ use wharf_oci::Route;
 /// What the data plane found out about a request. It lies in the extensions of every response.
 #[derive(Clone, Debug)]
 pub struct AccessInfo {
-    /// The endpoint's name, such as `manifest.get`; `unknown` when the path leads nowhere. Few values, fit for a label.
+    /// The endpoint's name, such as `manifest.get`; `unknown` when the path leads nowhere, `none` when no registry was
+    /// reached. Few values, fit for a label.
     pub route: &'static str,
     /// The request's id, as in `X-Ms-Correlation-Request-Id`.
     pub request_id: Uuid,

@@ -8,6 +8,7 @@ use std::task::{Context, Poll};
 
 use axum::body::Body;
 use bytes::{Buf as _, Bytes};
+use http::{Response, StatusCode, header};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
 
@@ -58,10 +59,20 @@ pub(super) struct SentBody {
 }
 
 impl SentBody {
-    pub(super) fn new(inner: Body, mut exchange: Exchange) -> Self {
-        let left = inner.size_hint().exact();
-        exchange.is_complete = exchange.is_head() || inner.is_end_stream();
-        Self { inner, exchange, left }
+    /// Puts an answer's body under watch. The answer to `HEAD` has none, and its head tells the length that it would
+    /// have: over HTTP/2 hyper would send whatever body there is, which is an error there.
+    pub(super) fn respond(mut response: Response<Body>, mut exchange: Exchange) -> Response<Self> {
+        if exchange.is_head() {
+            let length = response.body().size_hint().exact();
+            let may_tell = !matches!(response.status(), StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+            if let (Some(length), true) = (length, may_tell) {
+                response.headers_mut().entry(header::CONTENT_LENGTH).or_insert_with(|| length.into());
+            }
+            *response.body_mut() = Body::empty();
+        }
+        let left = response.body().size_hint().exact();
+        exchange.is_complete = response.body().is_end_stream();
+        response.map(|inner| Self { inner, exchange, left })
     }
 }
 

@@ -10,7 +10,7 @@ use futures_util::FutureExt as _;
 use http::{HeaderValue, Method, Request, Response, StatusCode, Version, header};
 use http_body::Body as _;
 use hyper::body::Incoming;
-use wharf_data_plane::RequestHost;
+use wharf_data_plane::{AccessInfo, RequestHost, refuse};
 use wharf_metadata::RegistryRow;
 use wharf_model::RegistryName;
 use wharf_oci::{Code, OciError};
@@ -83,12 +83,15 @@ impl<P: Plane> Server<P> {
         let mut exchange = Exchange::begin(self.observers.clone(), connection, request.method());
         let answered = AssertUnwindSafe(self.dispatch(scheme, address, request, &mut exchange)).catch_unwind().await;
         let mut response = answered.unwrap_or_else(|_panic| {
-            // The hook has logged it.
-            failure(&OciError::new(Code::Unknown))
+            // The hook has logged it; this says whose request it was.
+            let response = refuse(OciError::new(Code::Unknown), "");
+            let request_id = response.extensions().get::<AccessInfo>().map(|info| info.request_id.to_string());
+            tracing::error!(request_id, "A request failed by a panic");
+            response
         });
         let info = response.extensions_mut().remove();
         exchange.answered(response.status(), info);
-        response.map(|body| SentBody::new(body, exchange))
+        SentBody::respond(response, exchange)
     }
 
     async fn dispatch(
@@ -110,22 +113,22 @@ impl<P: Plane> Server<P> {
             ClientHost::None => (address.to_string(), HostTarget::Default),
             ClientHost::Malformed => {
                 let error = OciError::new(Code::Unsupported).with_status(StatusCode::BAD_REQUEST);
-                return failure(&error.with_message("the Host header is missing or malformed"));
+                return refuse(error.with_message("the Host header is missing or malformed"), "");
             }
         };
         let name = match &host {
             HostTarget::Registry(name) => name,
             HostTarget::Default => &self.default_registry,
-            HostTarget::Nobody => return no_registry(&authority),
+            HostTarget::Nobody => return no_registry(scheme, &authority),
         };
         let registry = match self.plane.find_registry(name).await {
             Ok(Some(registry)) => registry,
-            Ok(None) => return no_registry(&authority),
-            Err(_) => return failure(&OciError::new(Code::Unavailable)),
+            Ok(None) => return no_registry(scheme, &authority),
+            Err(_) => return refuse(OciError::new(Code::Unavailable), &base_url(scheme, &authority)),
         };
         exchange.set_registry(registry.clone());
         let login_server = self.hosts.login_server(&registry.name);
-        let base_url = [scheme, "://", &authority].concat();
+        let base_url = base_url(scheme, &authority);
         let request = request_with_counted_body(request, exchange);
         self.plane.serve(RequestHost { registry, login_server, base_url }, request).await
     }
@@ -210,16 +213,13 @@ fn request_with_counted_body(request: Request<Incoming>, exchange: &mut Exchange
     request.map(|body| Body::new(ReceivedBody::new(body, count)))
 }
 
-fn no_registry(authority: &str) -> Response<Body> {
-    failure(&OciError::new(Code::NameUnknown).with_message(format!("no registry answers at {authority}")))
+fn base_url(scheme: &str, authority: &str) -> String {
+    [scheme, "://", authority].concat()
 }
 
-fn failure(error: &OciError) -> Response<Body> {
-    let mut response = Response::new(Body::from(error.body()));
-    *response.status_mut() = error.status;
-    let json = HeaderValue::from_static("application/json; charset=utf-8");
-    response.headers_mut().insert(header::CONTENT_TYPE, json);
-    response
+fn no_registry(scheme: &str, authority: &str) -> Response<Body> {
+    let error = OciError::new(Code::NameUnknown).with_message(format!("no registry answers at {authority}"));
+    refuse(error, &base_url(scheme, authority))
 }
 
 fn text(status: StatusCode, body: String) -> Response<Body> {

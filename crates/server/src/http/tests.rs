@@ -165,6 +165,7 @@ async fn a_panic_ends_its_request_and_nothing_else() {
     let server = run();
     let (mut stream, answer) = server.get("/panic").await;
     assert!(answer.starts_with("HTTP/1.1 500 ") && answer.contains("\"code\":\"UNKNOWN\""), "{answer}");
+    assert!(answer.contains("x-ms-correlation-request-id: "), "{answer}");
     // The same connection goes on.
     stream.write_all(b"GET / HTTP/1.1\r\nHost: localhost:1\r\n\r\n").await.unwrap();
     let mut buffer = [0; 1024];
@@ -230,4 +231,5 @@ async fn a_store_that_does_not_work_is_told() {
     assert!(server.get("/healthz").await.1.ends_with("alive\n"));
     let (_, answer) = server.send("GET /v2/ HTTP/1.1\r\nHost: broken.wharf.localhost\r\n\r\n").await;
     assert!(answer.starts_with("HTTP/1.1 503 ") && answer.contains("UNAVAILABLE"), "{answer}");
+    assert!(answer.contains("retry-after: ") && answer.contains("x-ms-correlation-request-id: "), "{answer}");
 }

@@ -4,6 +4,7 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
+use base64::Engine as _;
 use http::Version;
 
 use crate::harness::{PATIENCE, Server, builder, client};
@@ -61,6 +62,55 @@ async fn both_protocols_are_spoken_on_both_listeners() {
 }
 
 #[tokio::test]
+async fn answers_to_head_end_with_their_head() {
+    let server = Server::start();
+    let basic = base64::prelude::BASE64_STANDARD.encode(format!("wharf:{}", server.password()));
+    let basic = format!("Basic {basic}");
+    for (path, authorization, why) in [
+        ("/v2/", None, "401"),
+        ("/v2/team/app/manifests/v1", Some(&basic), "404"),
+        ("/v2/", Some(&basic), "200"),
+        ("/healthz", None, "an answer for operators"),
+    ] {
+        let (kind, flags) = head_over_http2(&server, path, authorization.map(String::as_str));
+        assert_eq!((kind, flags & END_STREAM), (HEADERS, END_STREAM), "{why}");
+    }
+    let absent = client().head(server.url("/v2/")).send().await.unwrap();
+    assert_eq!(absent.status(), 401);
+    assert_eq!(absent.headers()["content-length"], "149");
+}
+
+const HEADERS: u8 = 1;
+const END_STREAM: u8 = 1;
+
+/// Asks for a path, and returns kind and flags of the first frame of the answer.
+fn head_over_http2(server: &Server, path: &str, authorization: Option<&str>) -> (u8, u8) {
+    let mut block = vec![0x86]; // ":scheme: http" of HPACK's static table
+    // Names of the static table: ":method", ":path", ":authority", "authorization".
+    let fields = [(2, Some("HEAD")), (4, Some(path)), (1, Some("localhost")), (23, authorization)];
+    for (name, value) in fields.into_iter().filter_map(|(name, value)| Some((name, value?))) {
+        block.extend([0x40 | name, u8::try_from(value.len()).unwrap()]);
+        block.extend(value.as_bytes());
+    }
+    let mut bytes = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
+    bytes.extend([0, 0, 0, 4, 0, 0, 0, 0, 0]);
+    bytes.extend([0, 0, u8::try_from(block.len()).unwrap(), HEADERS, 0x4 | END_STREAM, 0, 0, 0, 1]);
+    bytes.extend(block);
+    let mut stream = TcpStream::connect(server.http).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.write_all(&bytes).unwrap();
+    loop {
+        let mut head = [0; 9];
+        stream.read_exact(&mut head).unwrap();
+        let length = u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize;
+        stream.read_exact(&mut vec![0; length]).unwrap();
+        if head[8] == 1 {
+            return (head[3], head[4]);
+        }
+    }
+}
+
+#[tokio::test]
 async fn hosts_lead_to_registries() {
     let server = Server::start();
     for default in ["localhost:1234", "registry.example.com", "wharf.localhost", "wharf.wharf.localhost:99"] {
@@ -72,11 +122,14 @@ async fn hosts_lead_to_registries() {
     for nobody in ["nobody.wharf.localhost", "a.b.wharf.localhost", "portal.wharf.localhost"] {
         let answer = server.get_from(nobody, "/v2/").await;
         assert_eq!(answer.status(), 404, "{nobody}");
+        assert_eq!(answer.headers()["docker-distribution-api-version"], "registry/2.0");
+        let id = answer.headers()["x-ms-correlation-request-id"].to_str().unwrap().to_owned();
+        server.line(|line| line["request_id"] == id.as_str()).await;
         let body: serde_json::Value = answer.json().await.unwrap();
         assert_eq!(body["errors"][0]["code"], "NAME_UNKNOWN");
     }
     let raw = raw(&server, b"GET /v2/ HTTP/1.1\r\nHost: a\"b\r\nConnection: close\r\n\r\n");
-    assert!(raw.starts_with("HTTP/1.1 400 "), "{raw}");
+    assert!(raw.starts_with("HTTP/1.1 400 ") && raw.contains("x-ms-correlation-request-id: "), "{raw}");
     let raw = crate::listeners::raw(&server, b"GET /v2/ HTTP/1.0\r\n\r\n");
     assert!(raw.starts_with("HTTP/1.0 401 ") && raw.contains(&format!("http://{}/oauth2/token", server.http)), "{raw}");
 }
