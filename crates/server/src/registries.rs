@@ -10,7 +10,7 @@ use uuid::Uuid;
 use wharf_identity::PasswordName;
 use wharf_metadata::changes::{self, Kind, NewChange};
 use wharf_metadata::{NewRegistry, RegistryRow, registries};
-use wharf_model::{RegistryId, RegistryName, RegistryUid, Timestamp};
+use wharf_model::{RegistryName, RegistryUid};
 
 use crate::app::App;
 use crate::hosts::RESERVED_NAMES;
@@ -67,7 +67,15 @@ impl App {
             .write(move |c| {
                 Box::pin(async move {
                     let Some(id) = registries::insert(c, &new).await? else { return Ok(None) };
-                    changes::append(c, id, &[registry_change(Kind::RegistryCreate, now)]).await?;
+                    let created = NewChange {
+                        kind: Kind::RegistryCreate,
+                        actor: "operator",
+                        repository: None,
+                        tag: None,
+                        digest: None,
+                        changed_at: now,
+                    };
+                    changes::append(c, id, &[created]).await?;
                     registries::find_by_name(c, &new.name).await
                 })
             })
@@ -142,7 +150,7 @@ impl App {
         if let Some(enabled) = anonymous_pull {
             row = self.identity.set_anonymous_pull(&row, enabled).await.context("cannot switch anonymous pull")?;
         }
-        self.tell_of_update(row.id).await?;
+        self.let_server_notice().await;
         Ok(row)
     }
 
@@ -157,22 +165,8 @@ impl App {
     ) -> Result<RegistryRow, anyhow::Error> {
         let row = self.get_registry(name).await?;
         let row = self.identity.regenerate(&row, which).await.context("cannot replace the password")?;
-        self.tell_of_update(row.id).await?;
-        Ok(row)
-    }
-
-    async fn tell_of_update(&self, registry: RegistryId) -> Result<(), anyhow::Error> {
-        let now = self.clock.now();
-        self.database
-            .write(move |c| {
-                Box::pin(
-                    async move { changes::append(c, registry, &[registry_change(Kind::RegistryUpdate, now)]).await },
-                )
-            })
-            .await
-            .context("the change was made, but a server that runs may notice it only after a second")?;
         self.let_server_notice().await;
-        Ok(())
+        Ok(row)
     }
 
     /// A removed password or registry must be of no use any more when the command says so: while a server runs on the
@@ -183,10 +177,6 @@ impl App {
             tokio::time::sleep(REMEMBERED).await;
         }
     }
-}
-
-fn registry_change(kind: Kind, now: Timestamp) -> NewChange<'static> {
-    NewChange { kind, actor: "command line", repository: None, tag: None, digest: None, changed_at: now }
 }
 
 /// How long a server may remember a registry, with a margin.
