@@ -161,8 +161,12 @@ fn lines(tool: Tool, endpoint: &Endpoint, credentials: &RegistryCredentials, aut
             )
         }
         (Tool::Oras, scheme) => {
-            let (name, flag) =
-                if scheme == Scheme::Http { ("HTTP", " --plain-http".to_owned()) } else { ("HTTPS", trust_flag) };
+            let (name, flag) = match scheme {
+                Scheme::Http => ("HTTP", " --plain-http".to_owned()),
+                // oras takes plain HTTP for granted where the host is this machine.
+                Scheme::Https if is_local => ("HTTPS", format!(" --plain-http=false{trust_flag}")),
+                Scheme::Https => ("HTTPS", trust_flag),
+            };
             format!(
                 "# oras over {name}.\n{}\
                  # oras push{flag} {host}/samples/note:v1 note.txt:text/plain\n\
@@ -241,6 +245,9 @@ mod tests {
             "helm registry login localhost:5443 --username wharf --password-stdin --ca-file /d/tls/ca.pem\n"
         ));
         assert!(of(Tool::Oras, Scheme::Http, None).contains("--password-stdin --plain-http\n"));
+        let oras = of(Tool::Oras, Scheme::Https, Some("/d/tls/ca.pem"));
+        assert_eq!(oras.matches(" --plain-http=false --ca-file /d/tls/ca.pem").count(), 3, "{oras}");
+        assert!(of(Tool::Oras, Scheme::Https, None).contains(" --plain-http=false\n"));
     }
 
     #[test]
