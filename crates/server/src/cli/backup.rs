@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::Args;
 use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
 
-use super::output::{Output, OutputFlag, bytes, print, print_json};
+use super::output::{Output, OutputFlag, bytes, counted, print, print_json};
 use crate::app::App;
 use crate::backup::{Saved, save};
 use crate::config::CommonFlags;
@@ -31,8 +31,8 @@ pub(super) async fn run(args: &BackupArgs, app: &App) -> Result<ExitCode, anyhow
     match args.output.output {
         Output::Json => print_json(&saved)?,
         Output::Table => print(&format!(
-            "Copied the database and {} blobs ({}) to {}.\n",
-            saved.blobs,
+            "Copied the database and {} ({}) to {}.\n",
+            counted(saved.blobs, "blob"),
             bytes(saved.blob_bytes),
             args.target.display()
         ))?,
@@ -50,5 +50,5 @@ pub(super) fn progress_bar() -> ProgressBar {
 
 /// Shows how far a copy is.
 pub(super) fn show(progress: &ProgressBar, saved: &Saved) {
-    progress.set_message(format!("{} blobs, {}", saved.blobs, HumanBytes(saved.blob_bytes)));
+    progress.set_message(format!("{}, {}", counted(saved.blobs, "blob"), HumanBytes(saved.blob_bytes)));
 }

@@ -32,7 +32,7 @@ pub(super) async fn run(args: &GcArgs, app: &App) -> Result<ExitCode, anyhow::Er
                 row("blobs taken out of repositories", report.cut_links, None),
                 row("blobs forgotten", report.removed_blobs, Some(report.removed_blob_bytes)),
                 row("files removed", report.removed_objects, Some(report.freed_bytes)),
-                row("  of them unknown to the database", report.orphans, None),
+                row("files unknown to the database, removed after a while", report.orphans, None),
                 row("repositories removed, being empty", report.removed_repositories, None),
                 row("files that could not be removed", report.failed_objects, None),
             ];

@@ -72,6 +72,11 @@ fn table(heading: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> Strin
     text
 }
 
+/// A count with its noun: `1 blob`, `2 blobs`.
+pub(super) fn counted(count: u64, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+}
+
 /// A number of bytes for people: `1.5 GiB`.
 pub(super) fn bytes(count: u64) -> String {
     const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
@@ -92,6 +97,11 @@ mod tests {
     fn columns_are_as_wide_as_they_need_to_be() {
         let rows = vec![vec!["contoso".to_owned(), "Premium".to_owned()], vec!["é".to_owned(), String::new()]];
         assert_eq!(table(&["NAME", "SKU"], rows), "NAME     SKU\ncontoso  Premium\né\n");
+    }
+
+    #[test]
+    fn one_is_not_many() {
+        assert_eq!([0, 1, 2].map(|count| counted(count, "blob")), ["0 blobs", "1 blob", "2 blobs"]);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use anyhow::bail;
 use clap::Args;
 
 use super::backup::{progress_bar, show};
-use super::output::{Output, OutputFlag, bytes, print, print_json};
+use super::output::{Output, OutputFlag, bytes, counted, print, print_json};
 use crate::backup::restore;
 use crate::config::{CommonFlags, Config};
 
@@ -32,9 +32,9 @@ pub(super) async fn run(args: &RestoreArgs, config: &Config) -> Result<(), anyho
     match args.output.output {
         Output::Json => print_json(&saved),
         Output::Table => print(&format!(
-            "Restored the database and {} blobs ({}) to {}.\n\
+            "Restored the database and {} ({}) to {}.\n\
              Start it with:  wharf serve --data {2}\n",
-            saved.blobs,
+            counted(saved.blobs, "blob"),
             bytes(saved.blob_bytes),
             config.data.display()
         )),

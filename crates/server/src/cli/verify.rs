@@ -6,7 +6,7 @@ use clap::Args;
 use indicatif::HumanBytes;
 
 use super::backup::progress_bar;
-use super::output::{Output, OutputFlag, bytes, print, print_json};
+use super::output::{Output, OutputFlag, bytes, counted, print, print_json};
 use crate::app::App;
 use crate::config::CommonFlags;
 
@@ -21,8 +21,10 @@ pub(super) struct VerifyArgs {
 pub(super) async fn run(args: &VerifyArgs, app: &App) -> Result<ExitCode, anyhow::Error> {
     let progress = progress_bar();
     let bar = progress.clone();
-    let report =
-        app.artifacts.verify(move |blobs, size| bar.set_message(format!("{blobs} blobs, {}", HumanBytes(size)))).await;
+    let report = app
+        .artifacts
+        .verify(move |blobs, size| bar.set_message(format!("{}, {}", counted(blobs, "blob"), HumanBytes(size))))
+        .await;
     progress.finish_and_clear();
     let report = report?;
     match args.output.output {
@@ -36,10 +38,10 @@ pub(super) async fn run(args: &VerifyArgs, app: &App) -> Result<ExitCode, anyhow
                 text.push_str(&format!("note:  {note}\n"));
             }
             text.push_str(&format!(
-                "Verified {} blobs ({}) and {} manifests: {}.\n",
-                report.blobs,
+                "Verified {} ({}) and {}: {}.\n",
+                counted(report.blobs, "blob"),
                 bytes(report.blob_bytes),
-                report.manifests,
+                counted(report.manifests, "manifest"),
                 match report.problems.len() {
                     0 => "all is well".to_owned(),
                     1 => "1 thing is wrong".to_owned(),
