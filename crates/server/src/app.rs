@@ -11,7 +11,7 @@ use wharf_registry::{Artifacts, Settings};
 
 use crate::config::Config;
 use crate::credentials::{CredentialsFile, RegistryCredentials};
-use crate::data_dir::DataDir;
+use crate::data_dir::{DataDir, create_secret_file};
 use crate::hosts::{DEFAULT_REGISTRY, Hosts};
 use crate::installation::{Installation, Presets};
 
@@ -123,6 +123,10 @@ async fn open_stores(
         None => format!("cannot open the database {}", data.database().display()),
         Some(location) => format!("cannot open the database {}", location.masked()),
     };
+    if let DatabaseUrl::Sqlite(path) = &url {
+        // SQLite gives its -wal and -shm the mode of the database.
+        create_secret_file(path).with_context(place)?;
+    }
     let database = Database::open(&url).await.with_context(place)?;
     let identity = Identity::new(database.clone(), sealing.clone(), clock.clone());
     Ok((database, sealing, identity))

@@ -1,7 +1,8 @@
 //! Bringing a copy back.
 
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::io::{BufReader, Read};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow, bail};
@@ -168,7 +169,7 @@ fn is_plain(name: &str) -> bool {
 }
 
 fn put_large(path: &Path, content: &mut impl Read) -> Result<(), anyhow::Error> {
-    let mut file = File::create_new(path)?;
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
     std::io::copy(content, &mut file)?;
     Ok(file.sync_all()?)
 }

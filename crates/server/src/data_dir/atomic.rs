@@ -45,6 +45,17 @@ pub(crate) fn write(path: &Path, bytes: &[u8], mode: Mode) -> io::Result<()> {
     sync_dir(directory)
 }
 
+/// Creates an empty file for its owner only, for somebody else to fill. One that exists is left as it is.
+///
+/// # Errors
+/// What the file system says.
+pub(crate) fn create_secret_file(path: &Path) -> io::Result<()> {
+    match OpenOptions::new().write(true).create_new(true).mode(Mode::Secret.bits()).open(path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+        _ => Ok(()),
+    }
+}
+
 /// Creates a directory for its owner only, with its parents, durably. One that exists is left as it is.
 ///
 /// # Errors

@@ -2,6 +2,8 @@
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read as _, Seek as _, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 
@@ -15,7 +17,7 @@ pub(crate) struct DirLock {
 }
 
 impl DirLock {
-    /// Takes the lock.
+    /// Takes the lock. A command may hold it for a moment to see whether a server runs, so this waits for a little.
     ///
     /// # Errors
     /// When another process holds it; the message names that process.
@@ -26,9 +28,10 @@ impl DirLock {
             .write(true)
             .create(true)
             .truncate(false)
+            .mode(0o600)
             .open(&path)
             .with_context(|| format!("cannot open the lock file {}", path.display()))?;
-        match file.try_lock() {
+        match try_lock(&file) {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 let mut holder = String::new();
@@ -55,9 +58,36 @@ impl DirLock {
     }
 }
 
+fn try_lock(file: &File) -> Result<(), TryLockError> {
+    let started = Instant::now();
+    loop {
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) if started.elapsed() < PATIENCE => std::thread::sleep(PATIENCE / 20),
+            outcome => return outcome,
+        }
+    }
+}
+
+/// How long a lock may be held by somebody who only looks.
+const PATIENCE: Duration = Duration::from_millis(500);
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_who_only_looks_is_not_in_the_way() {
+        let directory = tempfile::tempdir().unwrap();
+        let data = DataDir::at(directory.path());
+        let looking = File::create(data.lock_file()).unwrap();
+        looking.lock_shared().unwrap();
+        let looker = std::thread::spawn(move || {
+            std::thread::sleep(PATIENCE / 5);
+            drop(looking);
+        });
+        DirLock::take(&data).unwrap();
+        looker.join().unwrap();
+    }
 
     #[test]
     fn the_second_is_refused_and_told_who_is_first() {

@@ -2,11 +2,11 @@
 //!
 //! ```text
 //! DIR/                    mode 0700
-//!   lock                  held by the server that runs here; holds its process id
-//!   server.json           where that server listens, for the other commands
+//!   lock                  0600  held by the server that runs here; holds its process id
+//!   server.json           0600  where that server listens, for the other commands
 //!   credentials.json      0600  what the first start generated, for people and scripts
 //!   sealing.key           0600  seals every secret in the database
-//!   metadata.db           the embedded database, with its -wal and -shm
+//!   metadata.db           0600  the embedded database, with its -wal and -shm
 //!   blobs/                the embedded blob store
 //!   tls/ca.pem            certificate of the authority, for clients to trust
 //!   tls/ca.key            0600  its key
@@ -24,7 +24,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 
-pub(crate) use self::atomic::{Mode, create_dir, sync_dir, write};
+pub(crate) use self::atomic::{Mode, create_dir, create_secret_file, sync_dir, write};
 pub(crate) use self::lock::DirLock;
 pub(crate) use self::server_file::ServerFile;
 

@@ -40,6 +40,6 @@ impl ServerFile {
     pub(crate) fn write(&self, data: &DataDir) -> std::io::Result<()> {
         let mut text = serde_json::to_vec_pretty(self)?;
         text.push(b'\n');
-        write(&data.server_file(), &text, Mode::Public)
+        write(&data.server_file(), &text, Mode::Secret)
     }
 }

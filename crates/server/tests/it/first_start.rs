@@ -43,6 +43,20 @@ async fn the_first_start_makes_what_a_laptop_needs() {
 }
 
 #[tokio::test]
+async fn files_are_for_their_owner_in_any_directory() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().join("data");
+    std::fs::create_dir(&data).unwrap();
+    std::fs::set_permissions(&data, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let server = Server::start_on(&data, |_| {});
+    server.push_blob("team/app", b"content").await;
+    for file in ["lock", "server.json", "metadata.db", "metadata.db-wal", "metadata.db-shm"] {
+        let mode = std::fs::metadata(data.join(file)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{file}");
+    }
+}
+
+#[tokio::test]
 async fn the_second_start_changes_nothing_but_the_port() {
     let directory = tempfile::tempdir().unwrap();
     let data = directory.path().join("data");
