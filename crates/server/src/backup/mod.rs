@@ -6,12 +6,12 @@
 //! credentials.json    │ as in the data directory
 //! tls/…               ┘
 //! blobs/f/0192…       each blob under its storage key
-//! metadata.db         a snapshot of the database, without upload sessions
+//! metadata.db         a snapshot of the database, without upload sessions, doomed objects and holds
 //! ```
 //!
-//! A copy is a directory of this shape or a tar file of it. It is consistent although the server goes on: blobs are
-//! copied first, then the database, then the blobs that the snapshot knows and the first pass did not see. What the
-//! snapshot refers to cannot vanish in between, because the collector lets an object rest before it removes it.
+//! A copy is a directory of this shape or a tar file of it. It is consistent although the server goes on: the database
+//! is copied first, then the blobs that the snapshot knows, and a hold on objects keeps the collector from removing any
+//! of them meanwhile.
 
 mod load;
 mod save;

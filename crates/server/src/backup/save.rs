@@ -1,22 +1,23 @@
 //! Making a copy.
 
-use std::collections::HashSet;
-use std::fs::{self, File};
+use std::fs::{self, DirBuilder, File};
 use std::io::Read as _;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use futures_util::StreamExt as _;
 use serde::Serialize;
-use wharf_blobs::{Blob, BlobStore, FileStore, StorageKey};
+use wharf_blobs::{BlobStore as _, FileStore, StorageKey};
 use wharf_metadata::collection::{self, StoredBlob};
-use wharf_metadata::{Database, DatabaseUrl, uploads};
+use wharf_metadata::{Database, DatabaseUrl};
 use wharf_model::{Digest, Hasher, Timestamp};
+use wharf_registry::{Artifacts, ObjectHold};
 
 use super::tar::TarWriter;
 use super::{BLOBS, CREDENTIALS, DATABASE, FORMAT_VERSION, LABEL, Label, PAGE, SEALING_KEY, TLS};
 use crate::app::App;
-use crate::data_dir::{Mode, create_dir, sync_dir, write};
+use crate::data_dir::{Mode, create_dir, create_secret_file, sync_dir, write};
 
 /// What was copied.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -26,9 +27,6 @@ pub(crate) struct Saved {
     /// Their bytes.
     pub(crate) blob_bytes: u64,
 }
-
-/// How often the snapshot is taken anew when what it refers to has vanished.
-const ATTEMPTS: usize = 3;
 
 /// Copies everything to `target`: a tar file if its name ends in `.tar`, else a directory. Nothing is there under that
 /// name until the copy is whole. `progress` hears of blobs and bytes done.
@@ -43,31 +41,39 @@ pub(crate) async fn save(app: &App, target: &Path, mut progress: impl FnMut(&Sav
     }
     let partial = PartialCopy::begin(&target)?;
     let mut sink = Sink::create(&partial.path, &target, app.clock.now())?;
-    let mut saved = Saved::default();
-    save_small_files(app, &mut sink)?;
-
-    let mut copied = HashSet::new();
-    let missing = save_blobs(app, &app.database, &mut sink, &mut copied, &mut saved, &mut progress).await?;
-    drop(missing); // Removed since it was listed, so the snapshot will not know it.
-
-    let mut attempt = 1;
-    loop {
-        let snapshot = take_snapshot(app, &partial.snapshot).await?;
-        let missing = save_blobs(app, &snapshot, &mut sink, &mut copied, &mut saved, &mut progress).await;
-        snapshot.close().await;
-        match missing?.first() {
-            None => break,
-            Some(digest) if attempt == ATTEMPTS => bail!(
-                "blob {digest} is in the database but not in the blob store, so the copy would not be whole; \
-                 `wharf verify` tells more"
-            ),
-            Some(_) => attempt += 1,
-        }
-        fs::remove_file(&partial.snapshot).context("cannot remove a snapshot that is of no use")?;
+    let mut hold = app.artifacts.hold_objects().await.context("cannot keep the collector from removing blobs")?;
+    let saved = save_all(app, &partial, &mut sink, &mut hold, &mut progress).await;
+    let released = app.artifacts.release_objects(hold).await;
+    let saved = saved?;
+    if let Err(error) = released {
+        // The copy is whole all the same, and the hold ends by itself.
+        tracing::warn!(error = &error as &dyn std::error::Error, "The collector may remove no blobs for an hour");
     }
-    sink.file(DATABASE, &partial.snapshot)?;
     sink.finish()?;
     partial.complete(&target)?;
+    Ok(saved)
+}
+
+async fn save_all(
+    app: &App,
+    partial: &PartialCopy,
+    sink: &mut Sink,
+    hold: &mut ObjectHold,
+    progress: &mut impl FnMut(&Saved),
+) -> Result<Saved, anyhow::Error> {
+    save_small_files(app, sink)?;
+    let path = partial.snapshot.join(DATABASE);
+    let snapshot = take_snapshot(app, &path).await?;
+    let saved = save_blobs(app, &snapshot, sink, hold, progress).await;
+    snapshot.close().await;
+    let saved = saved?;
+    // Closed in order, SQLite has moved everything into the one file.
+    let mut log = path.clone().into_os_string();
+    log.push("-wal");
+    if fs::metadata(&log).is_ok_and(|log| log.len() > 0) {
+        bail!("the snapshot of the database was not completed in {}", path.display());
+    }
+    sink.file(DATABASE, &path)?;
     Ok(saved)
 }
 
@@ -95,61 +101,52 @@ fn save_small_files(app: &App, sink: &mut Sink) -> Result<(), anyhow::Error> {
     Ok(())
 }
 
-/// Copies the blobs that `database` knows and that were not copied yet. Returns those that are not in the store.
+/// Copies the blobs that the snapshot knows. None of them can vanish meanwhile, as long as the hold is renewed.
 async fn save_blobs(
     app: &App,
-    database: &Database,
+    snapshot: &Database,
     sink: &mut Sink,
-    copied: &mut HashSet<StorageKey>,
-    saved: &mut Saved,
+    hold: &mut ObjectHold,
     progress: &mut impl FnMut(&Saved),
-) -> Result<Vec<String>, anyhow::Error> {
-    let mut missing = Vec::new();
+) -> Result<Saved, anyhow::Error> {
+    let mut saved = Saved::default();
     let mut after = 0;
     loop {
-        let page = database
+        let page = snapshot
             .read(move |c| Box::pin(collection::list_blobs(c, after, PAGE)))
             .await
             .context("cannot list the blobs")?;
-        let Some(last) = page.last() else { return Ok(missing) };
+        let Some(last) = page.last() else { return Ok(saved) };
         after = last.id;
         for blob in page {
             // Small ones are in the database itself.
             let Some(key) = &blob.storage_key else { continue };
-            let key: StorageKey =
-                key.parse().with_context(|| format!("the storage key of {} is damaged", blob.digest))?;
-            if copied.contains(&key) {
-                continue;
-            }
-            let stored = match app.artifacts.blob_store().open(&key).await {
-                Ok(stored) => stored,
-                Err(wharf_blobs::Error::Missing { .. }) => {
-                    missing.push(blob.digest);
-                    continue;
-                }
-                Err(error) => return Err(error).with_context(|| format!("cannot read blob {}", blob.digest)),
-            };
-            save_blob(sink, &key, &blob, stored).await.with_context(|| format!("cannot copy blob {}", blob.digest))?;
+            save_blob(app, sink, hold, key, &blob).await.with_context(|| {
+                format!("cannot copy blob {}; `wharf verify` tells what else is wrong", blob.digest)
+            })?;
             saved.blobs += 1;
             saved.blob_bytes += u64::try_from(blob.size_bytes).unwrap_or(0);
-            copied.insert(key);
-            progress(saved);
+            progress(&saved);
         }
     }
 }
 
 async fn save_blob(
+    app: &App,
     sink: &mut Sink,
-    key: &StorageKey,
+    hold: &mut ObjectHold,
+    key: &str,
     row: &StoredBlob,
-    stored: std::sync::Arc<dyn Blob>,
 ) -> Result<(), anyhow::Error> {
+    let key: StorageKey = key.parse().context("its storage key is damaged")?;
     let digest: Digest = row.digest.parse().context("its digest is damaged")?;
+    let stored = app.artifacts.blob_store().open(&key).await.context("it cannot be opened")?;
     let size = stored.size();
     let mut hasher = Hasher::new(digest.algorithm());
     let mut pieces = stored.stream(0..size);
-    let mut writing = sink.begin_blob(key, size, &digest).await?;
+    let mut writing = sink.begin_blob(&key, size, &digest).await?;
     while let Some(piece) = pieces.next().await {
+        app.artifacts.renew_hold(hold).await.context("cannot keep the collector from removing blobs")?;
         let piece = piece.context("it cannot be read")?;
         hasher.update(&piece);
         writing.write(piece).await?;
@@ -157,13 +154,14 @@ async fn save_blob(
     writing.end().await?;
     let actual = hasher.finish();
     if actual != digest {
-        bail!("its bytes have the digest {actual}, so it is damaged; `wharf verify` tells what else is");
+        bail!("its bytes have the digest {actual}, so it is damaged");
     }
     Ok(())
 }
 
-/// Takes a snapshot of the database and opens it. Upload sessions are left out: their bytes are not copied.
+/// Takes a snapshot of the database and opens it. What means something to the running installation alone is left out.
 async fn take_snapshot(app: &App, path: &Path) -> Result<Database, anyhow::Error> {
+    create_secret_file(path).with_context(|| format!("cannot create {}", path.display()))?;
     if !app.database.copy_to(path).await.context("cannot take a snapshot of the database")? {
         bail!(
             "the database is PostgreSQL, which has its own tools for this: \
@@ -171,32 +169,14 @@ async fn take_snapshot(app: &App, path: &Path) -> Result<Database, anyhow::Error
         );
     }
     let snapshot = Database::open(&DatabaseUrl::Sqlite(path.to_owned())).await.context("cannot open the snapshot")?;
-    loop {
-        let sessions = snapshot
-            .read(|c| Box::pin(uploads::list_expired(c, Timestamp(i64::MAX), PAGE)))
-            .await
-            .context("cannot read the snapshot")?;
-        if sessions.is_empty() {
-            return Ok(snapshot);
-        }
-        snapshot
-            .write(move |c| {
-                Box::pin(async move {
-                    for session in sessions {
-                        uploads::delete(c, session.id).await?;
-                    }
-                    Ok::<_, wharf_metadata::Error>(())
-                })
-            })
-            .await
-            .context("cannot prepare the snapshot")?;
-    }
+    Artifacts::forget_what_runs(&snapshot).await.context("cannot prepare the snapshot")?;
+    Ok(snapshot)
 }
 
 /// A copy that is not whole yet, under a name of its own. Dropped, it is removed.
 struct PartialCopy {
     path: PathBuf,
-    /// Where the snapshot of the database is taken.
+    /// The directory, for its owner only, in which the snapshot of the database is taken.
     snapshot: PathBuf,
     is_complete: bool,
 }
@@ -209,7 +189,12 @@ impl PartialCopy {
         create_dir(directory).with_context(|| format!("cannot create {}", directory.display()))?;
         let aside =
             |suffix: &str| directory.join(format!(".{}.{}.{suffix}", name.to_string_lossy(), std::process::id()));
-        Ok(Self { path: aside("partial"), snapshot: aside("snapshot"), is_complete: false })
+        let partial = Self { path: aside("partial"), snapshot: aside("snapshot"), is_complete: false };
+        DirBuilder::new()
+            .mode(0o700)
+            .create(&partial.snapshot)
+            .with_context(|| format!("cannot create {}", partial.snapshot.display()))?;
+        Ok(partial)
     }
 
     fn complete(mut self, target: &Path) -> Result<(), anyhow::Error> {
@@ -226,7 +211,7 @@ impl PartialCopy {
 impl Drop for PartialCopy {
     fn drop(&mut self) {
         // Nobody can be told when this fails, and the names say what was left.
-        let _ = fs::remove_file(&self.snapshot);
+        let _ = fs::remove_dir_all(&self.snapshot);
         if !self.is_complete {
             let _ = if self.path.is_dir() { fs::remove_dir_all(&self.path) } else { fs::remove_file(&self.path) };
         }

@@ -1,8 +1,9 @@
 //! Copies, taken while the server runs, and brought back.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
-use crate::harness::{Server, client, done, json, run};
+use crate::harness::{Server, client, done, json, number, run};
 
 async fn filled() -> (Server, Vec<u8>, String) {
     let server = Server::start();
@@ -53,6 +54,28 @@ async fn a_copy_taken_while_serving_is_whole() {
     }
     let left: Vec<_> = std::fs::read_dir(directory.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(left.len(), 4, "nothing else is left: {left:?}");
+}
+
+#[tokio::test]
+async fn a_copy_holds_objects_meanwhile_and_nothing_that_runs() {
+    let (server, ..) = filled().await;
+    let directory = tempfile::tempdir().unwrap();
+    let copy = directory.path().join("copy");
+    done(&server.data, &["backup", copy.to_str().unwrap()]);
+    let released = "SELECT COUNT(*) FROM settings WHERE key = 'object-holds' AND length(value) = 0";
+    assert_eq!(number(&server.data.join("metadata.db"), released).await, 1, "a hold was taken and given back");
+    let database = copy.join("metadata.db");
+    assert_eq!(number(&database, released).await, 1);
+    assert_eq!(
+        number(&database, "SELECT (SELECT COUNT(*) FROM uploads) + (SELECT COUNT(*) FROM doomed_objects)").await,
+        0
+    );
+    let restored = directory.path().join("restored");
+    done(&restored, &["restore", copy.to_str().unwrap()]);
+    for file in [database, restored.join("metadata.db")] {
+        let mode = std::fs::metadata(&file).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{}", file.display());
+    }
 }
 
 #[tokio::test]

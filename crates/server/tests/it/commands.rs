@@ -2,7 +2,7 @@
 
 use std::os::unix::fs::PermissionsExt as _;
 
-use crate::harness::{Server, client, done, json, run, wharf};
+use crate::harness::{Server, client, done, json, number, run, wharf};
 
 #[tokio::test]
 async fn registries_come_and_go_while_the_server_runs() {
@@ -96,6 +96,8 @@ async fn anonymous_pull_can_be_switched() {
     assert_eq!(pull().await, 200);
     done(&server.data, &["registry", "update", "wharf", "--anonymous-pull", "off"]);
     assert_eq!(pull().await, 401);
+    let changes = "SELECT COUNT(*) FROM changes WHERE kind = 'registry.update'";
+    assert_eq!(number(&server.data.join("metadata.db"), changes).await, 2, "one for each change");
 }
 
 #[tokio::test]
@@ -131,7 +133,7 @@ async fn the_collector_and_the_verifier_report() {
     let report = json(&server.data, &["verify"]);
     assert_eq!(report["problems"], serde_json::json!([]));
     assert_eq!(report["manifests"], 1);
-    assert!(done(&server.data, &["verify"]).ends_with("all is well.\n"));
+    assert!(done(&server.data, &["verify"]).ends_with(" and 1 manifest: all is well.\n"));
 
     // One flipped bit in a layer.
     let mut layers = Vec::new();

@@ -275,6 +275,14 @@ fn addresses(listening: &Receiver<(bool, SocketAddr)>) -> Option<(SocketAddr, So
     http.zip(https)
 }
 
+/// A number out of a database.
+pub(crate) async fn number(database: &Path, sql: &'static str) -> i64 {
+    use sqlx::Connection as _;
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(database);
+    let mut connection = sqlx::SqliteConnection::connect_with(&options).await.unwrap();
+    sqlx::query_scalar(sql).fetch_one(&mut connection).await.unwrap()
+}
+
 /// A client that trusts nobody in particular, for HTTP.
 pub(crate) fn client() -> Client {
     builder().build().unwrap()
