@@ -124,7 +124,8 @@ pub fn refuse(error: OciError, base_url: &str) -> Response<Body> {
     let request_id = RequestId::new();
     let mut response = answer::failure(&error.into());
     answer::add_common_headers(response.headers_mut(), Family::Registry, base_url, request_id, None);
-    let access = AccessInfo { route: "none", ..AccessInfo::of_nothing(request_id.uuid()) };
+    let mut access = AccessInfo::of_nothing(request_id.uuid());
+    access.route = "none";
     response.extensions_mut().insert(access);
     response
 }
