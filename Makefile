@@ -17,7 +17,9 @@ run: ## Build and start a server; more arguments in ARGS="--http 127.0.0.1:8080"
 	cargo build --release -p wharf-server
 	./target/release/wharf serve $(ARGS)
 
-test: install unit e2e ## Install what the tests need and run all of them
+# The clients are tried also when a test of the crates has failed: one run shows everything that is wrong.
+test: install ## Install what the tests need and run all of them
+	@status=0; for part in unit e2e; do $(MAKE) --no-print-directory $$part || status=1; done; exit $$status
 
 install: ## Install what the tests need, on Debian 12
 	tests/install
