@@ -144,7 +144,7 @@ pub async fn update_admin(
 ) -> Result<(), Error> {
     const SQL: &str = "UPDATE registries SET admin_user_enabled = $2, admin_password_1 = $3, admin_password_2 = $4,
             credentials_generation = credentials_generation + 1, updated_at = $5 WHERE id = $1";
-    on_engine!(&mut *c, c => {
+    let rows = on_engine!(&mut *c, c => {
         sqlx::query(SQL)
             .bind(id.0)
             .bind(enabled)
@@ -152,9 +152,10 @@ pub async fn update_admin(
             .bind(&passwords[1])
             .bind(now.0)
             .execute(c)
-            .await?;
+            .await?
+            .rows_affected()
     });
-    log_update(c, id, now).await
+    log_update(c, id, rows, now).await
 }
 
 /// Switches anonymous pull.
@@ -163,12 +164,17 @@ pub async fn update_admin(
 /// When the database fails.
 pub async fn update_anonymous_pull(c: &mut Connection, id: RegistryId, on: bool, now: Timestamp) -> Result<(), Error> {
     const SQL: &str = "UPDATE registries SET anonymous_pull_enabled = $2, updated_at = $3 WHERE id = $1";
-    on_engine!(&mut *c, c => { sqlx::query(SQL).bind(id.0).bind(on).bind(now.0).execute(c).await?; });
-    log_update(c, id, now).await
+    let rows = on_engine!(&mut *c, c => {
+        sqlx::query(SQL).bind(id.0).bind(on).bind(now.0).execute(c).await?.rows_affected()
+    });
+    log_update(c, id, rows, now).await
 }
 
-/// Tells whoever remembers the registry that it changed.
-async fn log_update(c: &mut Connection, id: RegistryId, now: Timestamp) -> Result<(), Error> {
+/// Tells whoever remembers the registry that it changed, if it was there to be changed.
+async fn log_update(c: &mut Connection, id: RegistryId, rows: u64, now: Timestamp) -> Result<(), Error> {
+    if rows == 0 {
+        return Ok(());
+    }
     let kind = Kind::RegistryUpdate;
     let change = NewChange { kind, actor: "operator", repository: None, tag: None, digest: None, changed_at: now };
     changes::append(c, id, &[change]).await

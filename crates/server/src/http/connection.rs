@@ -133,7 +133,7 @@ impl<P: Plane> Served<P> {
         Arc::new(Self { server, scheme, address, http1, http2 })
     }
 
-    async fn run(self: Arc<Self>, stream: TcpStream, told: oneshot::Receiver<()>) {
+    async fn run(self: Arc<Self>, stream: TcpStream, mut told: oneshot::Receiver<()>) {
         // Answers are written whole; waiting for more to send would only delay them.
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "A connection was gone before it was served");
@@ -144,15 +144,26 @@ impl<P: Plane> Served<P> {
         let limit = self.server.limits.idle_timeout;
         match &self.scheme {
             Scheme::Http => {
+                // Before its first request a connection has nothing to finish.
+                let first = tokio::select! {
+                    biased;
+                    _ = &mut told => return,
+                    first = tokio::time::timeout(limit, is_http2(&stream)) => first,
+                };
                 // Otherwise it is gone, or was silent for too long.
-                if let Ok(Ok(is_http2)) = tokio::time::timeout(limit, is_http2(&stream)).await {
+                if let Ok(Ok(is_http2)) = first {
                     let io = Watched { inner: stream, state: state.clone() };
                     self.speak(io, state, is_http2, told).await;
                 }
             }
             Scheme::Https(acceptor) => {
                 let io = Watched { inner: stream, state: state.clone() };
-                match tokio::time::timeout(limit, acceptor.accept(io)).await {
+                let accepted = tokio::select! {
+                    biased;
+                    _ = &mut told => return,
+                    accepted = tokio::time::timeout(limit, acceptor.accept(io)) => accepted,
+                };
+                match accepted {
                     Ok(Ok(io)) => {
                         let is_http2 = io.get_ref().1.alpn_protocol() == Some(b"h2");
                         self.speak(io, state, is_http2, told).await;
