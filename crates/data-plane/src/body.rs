@@ -19,6 +19,9 @@ use wharf_registry::BodyError;
 use crate::failure::{Failure, chain};
 use crate::memory::HeldMemory;
 
+/// What a first piece may have, as hyper reads.
+const FIRST_PIECE: usize = 64 << 10;
+
 /// How much of a body is read and thrown away so that its sender gets to read the error, in bytes.
 ///
 /// A client that sends a chunk with a token that has expired would otherwise find the connection reset under its
@@ -94,6 +97,10 @@ impl RequestBody {
             Some(length) => usize::try_from(length).ok(),
             None => None,
         };
+        // Memory is asked for before bytes are: what arrived is in memory, whoever waits. Pieces grow, each to twice the
+        // one before at most.
+        let most = declared.unwrap_or(limit);
+        deadline += grow(&mut memory, FIRST_PIECE.min(most), self.idle).await?;
         let Some(first) = self.next_until(deadline).await? else {
             return if declared.unwrap_or(0) == 0 {
                 Ok(Some(Bytes::new()))
@@ -114,6 +121,9 @@ impl RequestBody {
             }
             deadline += grow(&mut memory, whole.len() + bytes.len(), self.idle).await?;
             whole.extend_from_slice(&bytes);
+            let next = 2 * bytes.len();
+            drop(bytes);
+            deadline += grow(&mut memory, (whole.len() + next).min(most), self.idle).await?;
             piece = self.next_until(deadline).await?;
         }
         match declared {

@@ -46,6 +46,9 @@ pub(crate) fn serve(config: &Config, clock: Arc<dyn Clock>, access: AccessLogger
     end(runtime);
     // The last holder of the access log: what is buffered is written here.
     drop(observers);
+    if served.is_ok() {
+        tracing::info!("Stopped");
+    }
     served
 }
 
@@ -152,7 +155,6 @@ impl Started {
         if tokio::time::timeout(TIDY, tidy).await.is_err() {
             tracing::warn!("The database did not close in time; nothing that was acknowledged is lost");
         }
-        tracing::info!("Stopped");
     }
 }
 
