@@ -313,6 +313,7 @@ impl Artifacts {
             })
             .await
             .map_err(Error::Metadata)?;
+        self.inner.caches.blobs.invalidate(&key(registry, target.repository, '@', digest.as_str()));
         Ok(mounted)
     }
 }

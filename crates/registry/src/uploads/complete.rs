@@ -151,9 +151,12 @@ impl Artifacts {
         place: Place,
         upload: Upload,
     ) -> Result<bool, UploadError> {
+        // What is remembered of a link that was cut since must not outlive the new one.
+        let cached = crate::cache::key(target.registry.id, target.repository, '@', digest.as_str());
         let (registry, repository, digest) = (target.registry.id, target.repository.clone(), digest.clone());
         let (now, lease) = (self.now(), self.inner.settings.blob_lease);
-        self.inner
+        let added = self
+            .inner
             .database
             .write(move |c| {
                 Box::pin(async move {
@@ -168,10 +171,12 @@ impl Artifacts {
                     }
                     let (blob, added) = blobs::insert(c, &digest, size_bytes, &place, now).await?;
                     blobs::link(c, id, blob, now + lease).await?;
-                    Ok(added)
+                    Ok::<_, UploadError>(added)
                 })
             })
-            .await
+            .await?;
+        self.inner.caches.blobs.invalidate(&cached);
+        Ok(added)
     }
 
     /// The blob was there already. If its object is lost or cut short, the copy just pushed takes its place, so that a

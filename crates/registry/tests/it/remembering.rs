@@ -32,3 +32,18 @@ async fn a_process_hears_what_another_one_changed() {
     assert_eq!(other.manifest("app", "v1").await, None);
     assert!(other.read_blob("app", &config).await.is_none());
 }
+
+#[tokio::test]
+async fn a_blob_that_another_process_collected_can_be_pushed_again_and_is_there() {
+    let world = World::new().await;
+    let digest = world.push_blob("app", b"again and again").await;
+    let name = "app".parse().unwrap();
+    let target = Target { registry: &world.registry, repository: &name };
+    assert!(world.artifacts.find_blob(target, &digest).await.unwrap().is_some(), "remembered");
+    world.again().await.collect_all().await;
+    world.push_blob("app", b"again and again").await;
+    assert!(world.artifacts.renew_blob(target, &digest).await.unwrap().is_some());
+    world.clock.advance(std::time::Duration::from_secs(20 * 60 * 60));
+    assert!(world.artifacts.renew_blob(target, &digest).await.unwrap().is_some());
+    assert_eq!(world.read_blob("app", &digest).await.unwrap(), b"again and again");
+}
