@@ -11,7 +11,7 @@
 //! upkeep::collect     unused links ─► unheld blobs ─► doomed objects ─► bytes   small transactions, any time
 //! ```
 //!
-//! Reads of what is hot (manifests by tag and digest, blob links, registries) come from [`cache`]; a commit
+//! Reads of what is hot (manifests by tag and digest, blob links, registries) come from `cache.rs`; a commit
 //! invalidates what it changed before the caller hears of it, and [`Artifacts::follow_changes`] does the same for what
 //! other processes changed.
 //!
