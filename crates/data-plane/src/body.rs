@@ -16,7 +16,7 @@ use wharf_blobs::BlobStream;
 use wharf_oci::{Code, OciError};
 use wharf_registry::BodyError;
 
-use crate::failure::{Failure, chain};
+use crate::failure::Failure;
 use crate::memory::HeldMemory;
 
 /// What a first piece may have, as hyper reads.
@@ -274,7 +274,7 @@ impl http_body::Body for BlobBody {
         let piece = ready!(Pin::new(&mut self.0).poll_next(context));
         if let Some(Err(cause)) = &piece {
             // The connection is cut: that is all that can be said to the client once the headers are out.
-            error!("A blob could not be read to its end: {}", chain(cause));
+            error!("A blob could not be read to its end: {}", wharf_model::error_chain(cause));
         }
         Poll::Ready(piece.map(|piece| piece.map(Frame::data)))
     }

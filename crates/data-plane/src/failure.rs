@@ -4,12 +4,12 @@
 //! chain of causes, and the caller is told no more than that it happened.
 
 use std::error::Error as StdError;
-use std::fmt::Write;
 
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use serde_json::{Value, json};
 use tracing::error;
 use wharf_identity::AuthError;
+use wharf_model::error_chain;
 use wharf_oci::{Code, OciError, PageError, RouteError};
 use wharf_registry::{DeleteBlobError, DeleteManifestError, PutManifestError, UploadError};
 
@@ -54,20 +54,9 @@ impl Failure {
     /// Tells the log, if this is something that the operator must know.
     pub(crate) fn log(&self, request_id: RequestId, route: &'static str) {
         if let Some(cause) = &self.0.cause {
-            error!(%request_id, route, status = self.0.error.status.as_u16(), "Request failed: {}", chain(cause.as_ref()));
+            error!(%request_id, route, status = self.0.error.status.as_u16(), "Request failed: {}", error_chain(cause.as_ref()));
         }
     }
-}
-
-/// An error and everything that caused it, in one line.
-pub(crate) fn chain(error: &(dyn StdError + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let _ = write!(text, ": {cause}");
-        source = cause.source();
-    }
-    text
 }
 
 impl From<OciError> for Failure {

@@ -1,7 +1,7 @@
 //! Manifests with their bytes, and what they refer to.
 
 use sqlx::AssertSqlSafe;
-use wharf_model::{BlobId, Digest, ManifestId, Reference, RegistryId, RepositoryId, RepositoryName, Tag, Timestamp};
+use wharf_model::{BlobId, Digest, ManifestId, Reference, RegistryId, RepositoryId, RepositoryName, Timestamp};
 
 use crate::connection::{VALUES_PER_STATEMENT, on_engine, placeholder_list, placeholders};
 use crate::error::parse;
@@ -294,20 +294,4 @@ pub async fn list_referrers(
 pub async fn delete(c: &mut Connection, id: ManifestId) -> Result<bool, Error> {
     const SQL: &str = "DELETE FROM manifests WHERE id = $1";
     Ok(on_engine!(c, c => sqlx::query(SQL).bind(id.0).execute(c).await?.rows_affected()) > 0)
-}
-
-/// The digest that a tag names.
-///
-/// # Errors
-/// When the database fails.
-pub async fn find_digest_of_tag(
-    c: &mut Connection,
-    repository: RepositoryId,
-    tag: &Tag,
-) -> Result<Option<String>, Error> {
-    const SQL: &str = "SELECT m.digest FROM tags t JOIN manifests m ON m.id = t.manifest_id
-         WHERE t.repository_id = $1 AND t.name = $2";
-    Ok(on_engine!(c, c => {
-        sqlx::query_scalar(SQL).bind(repository.0).bind(tag.as_str()).fetch_optional(c).await?
-    }))
 }

@@ -6,6 +6,7 @@
 
 mod access;
 mod digest;
+mod error_chain;
 mod id;
 mod name;
 mod reference;
@@ -13,6 +14,7 @@ mod time;
 
 pub use access::{Access, Action, ParseScopeError, ResourceKind, Scope};
 pub use digest::{Algorithm, Digest, Hasher, ParseDigestError};
+pub use error_chain::error_chain;
 pub use id::{BlobId, ManifestId, RegistryId, RegistryUid, RepositoryId, UploadId};
 pub use name::{ParseNameError, RegistryName, RepositoryName, Tag};
 pub use reference::Reference;

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use futures_util::StreamExt as _;
 use wharf_metadata::collection::{self, StoredBlob, StoredManifest};
-use wharf_model::{Digest, Hasher};
+use wharf_model::{Digest, Hasher, error_chain};
 use wharf_oci::ParsedManifest;
 
 use crate::blobs::parse_key;
@@ -82,7 +82,7 @@ impl Artifacts {
                 Some(format!("blob {digest} has {length} bytes but is recorded with {}", blob.size_bytes))
             }
             Ok(_) => None,
-            Err(error) => Some(format!("blob {digest} cannot be read: {}", chain(&error))),
+            Err(error) => Some(format!("blob {digest} cannot be read: {}", error_chain(&error))),
         }
     }
 
@@ -159,18 +159,6 @@ impl Artifacts {
         }
         Ok(())
     }
-}
-
-/// An error with all its causes, in one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut line = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        line.push_str(": ");
-        line.push_str(&error.to_string());
-        cause = error.source();
-    }
-    line
 }
 
 /// Rows read at once; manifests have up to 4 MiB each, so few.

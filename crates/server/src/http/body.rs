@@ -98,7 +98,7 @@ impl HttpBody for SentBody {
             }
             Poll::Ready(None) => this.exchange.is_complete = true,
             Poll::Ready(Some(Err(error))) => {
-                tracing::warn!(error = %chain(error), "An answer could not be sent to its end");
+                tracing::warn!(error = %wharf_model::error_chain(error), "An answer could not be sent to its end");
             }
             Poll::Pending => {}
         }
@@ -112,20 +112,4 @@ impl HttpBody for SentBody {
     fn size_hint(&self) -> SizeHint {
         self.inner.size_hint()
     }
-}
-
-/// An error with what caused it, in one line.
-fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        // axum's error repeats the text of its cause.
-        let cause_text = cause.to_string();
-        if cause_text != text {
-            text.push_str(": ");
-            text.push_str(&cause_text);
-        }
-        source = cause.source();
-    }
-    text
 }
