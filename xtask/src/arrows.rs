@@ -6,41 +6,43 @@
 use cargo_metadata::{DependencyKind, Metadata};
 
 /// Each crate of the house, with those of ours that it may use.
-const HOUSE: [(&str, &[&str]); 9] = [
+const HOUSE: [(&str, &[&str]); 14] = [
     ("wharf-model", &[]),
     ("wharf-oci", &["wharf-model"]),
+    ("wharf-arm", &["wharf-model"]),
+    ("wharf-access", &["wharf-model"]),
     ("wharf-blobs", &["wharf-model"]),
     ("wharf-metadata", &["wharf-model"]),
-    ("wharf-identity", &["wharf-metadata", "wharf-model"]),
+    ("wharf-identity", &["wharf-access", "wharf-metadata", "wharf-model"]),
     ("wharf-registry", &["wharf-identity", "wharf-metadata", "wharf-blobs", "wharf-oci", "wharf-model"]),
     (
         "wharf-data-plane",
         &["wharf-registry", "wharf-identity", "wharf-metadata", "wharf-blobs", "wharf-oci", "wharf-model"],
     ),
+    ("wharf-login", &["wharf-identity", "wharf-metadata", "wharf-model"]),
+    ("wharf-graph", &["wharf-identity", "wharf-metadata", "wharf-model"]),
     (
-        "wharf-testkit",
-        &[
-            "wharf-data-plane",
-            "wharf-registry",
-            "wharf-identity",
-            "wharf-metadata",
-            "wharf-blobs",
-            "wharf-oci",
-            "wharf-model",
-        ],
+        "wharf-management",
+        &["wharf-registry", "wharf-identity", "wharf-access", "wharf-metadata", "wharf-arm", "wharf-model"],
     ),
-    (
-        "wharf-server",
-        &[
-            "wharf-data-plane",
-            "wharf-registry",
-            "wharf-identity",
-            "wharf-metadata",
-            "wharf-blobs",
-            "wharf-oci",
-            "wharf-model",
-        ],
-    ),
+    ("wharf-testkit", EVERYTHING_BELOW_THE_SERVER),
+    ("wharf-server", EVERYTHING_BELOW_THE_SERVER),
+];
+
+/// What the server wires together, and the tests' server too.
+const EVERYTHING_BELOW_THE_SERVER: &[&str] = &[
+    "wharf-management",
+    "wharf-graph",
+    "wharf-login",
+    "wharf-data-plane",
+    "wharf-registry",
+    "wharf-identity",
+    "wharf-access",
+    "wharf-metadata",
+    "wharf-blobs",
+    "wharf-arm",
+    "wharf-oci",
+    "wharf-model",
 ];
 
 /// Crates that any other may use, but for its tests only.
@@ -52,7 +54,7 @@ const BESIDE: [&str; 1] = ["xtask"];
 /// Libraries that belong to some rooms only: who may use them, tests apart.
 const ROOMS: [(&str, &[&str]); 8] = [
     ("sqlx", &["wharf-metadata"]),
-    ("axum", &["wharf-data-plane", "wharf-server", "wharf-testkit"]),
+    ("axum", &["wharf-data-plane", "wharf-login", "wharf-graph", "wharf-management", "wharf-server", "wharf-testkit"]),
     ("hyper", &["wharf-server"]),
     ("hyper-util", &["wharf-server"]),
     ("rustls", &["wharf-server"]),

@@ -33,6 +33,8 @@ async fn main() {
         credentials_generation: 1,
         created_at: now,
         updated_at: now,
+        resource_id: wharf_model::ResourceId::root(),
+        settings: Default::default(),
     };
     let basic = Credentials::Basic { username: "contoso", password: made.passwords[0].expose_secret() };
     let scopes: Vec<Scope> = vec!["repository:team/app:pull,push".parse().expect("the scope is well formed")];

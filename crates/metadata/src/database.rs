@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
-use crate::{Connection, Error, Work, postgres, sqlite};
+use crate::{Connection, Error, Work, access_version, postgres, sqlite};
 
 /// Where the metadata is. Parsed from `--database`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,6 +36,8 @@ impl FromStr for DatabaseUrl {
 pub struct Database {
     engine: Engine,
     statistics: Arc<CommitStatistics>,
+    /// The newest version of who may do what that this process knows of.
+    access_version: Arc<AtomicI64>,
 }
 
 #[derive(Clone, Debug)]
@@ -71,7 +73,9 @@ impl Database {
             DatabaseUrl::Sqlite(path) => Engine::Sqlite(sqlite::Sqlite::open(path, statistics.clone()).await?),
             DatabaseUrl::Postgres(url) => Engine::Postgres(postgres::Postgres::open(url, statistics.clone()).await?),
         };
-        Ok(Self { engine, statistics })
+        let database = Self { engine, statistics, access_version: Arc::new(AtomicI64::new(0)) };
+        database.follow_access().await?;
+        Ok(database)
     }
 
     /// Runs `work` on a connection of its own. It sees everything that was committed before it began.
@@ -111,6 +115,59 @@ impl Database {
             Engine::Sqlite(engine) => engine.write(work).await,
             Engine::Postgres(engine) => engine.write(work).await,
         }
+    }
+
+    /// Runs `work` like [`Self::write`], and with it starts a new version of who may do what: whatever anybody worked out
+    /// under the version before counts no more once this returns. To be used for every change of principals, their
+    /// credentials, groups, roles, role assignments, scope maps and tokens.
+    ///
+    /// # Errors
+    /// What `work` fails with, or that the commit failed.
+    pub async fn write_access<T, E>(
+        &self,
+        work: impl for<'c> FnOnce(&'c mut Connection) -> Work<'c, T, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+    {
+        let known = self.access_version.clone();
+        let (version, done) = self
+            .write(move |c| {
+                Box::pin(async move {
+                    let done = work(c).await?;
+                    // Last, so that on PostgreSQL the row, which all such writes share, is locked for a moment only.
+                    let version = access_version::increment(c).await?;
+                    Ok::<_, E>((version, done))
+                })
+            })
+            .await?;
+        known.fetch_max(version, Ordering::Release);
+        Ok(done)
+    }
+
+    /// The version of who may do what. What was worked out under this version holds while it stays the same.
+    ///
+    /// On SQLite it costs nothing and is as new as the last [`Self::follow_access`] where another process wrote; on
+    /// PostgreSQL it is asked for each time. Ask before reading what is worked out from, not after.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn access_version(&self) -> Result<i64, Error> {
+        if self.is_shared() {
+            return self.follow_access().await;
+        }
+        Ok(self.access_version.load(Ordering::Acquire))
+    }
+
+    /// Reads the version of who may do what, as other processes may have made it.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn follow_access(&self) -> Result<i64, Error> {
+        let version = self.read(|c| Box::pin(access_version::get(c))).await?;
+        self.access_version.fetch_max(version, Ordering::Release);
+        Ok(version)
     }
 
     /// Whether other processes are expected to write to this database all the time, so that what a process read

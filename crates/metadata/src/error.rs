@@ -55,3 +55,13 @@ impl From<sqlx::migrate::MigrateError> for Error {
 pub(crate) fn parse<T: std::str::FromStr>(what: &'static str, value: &str) -> Result<T, Error> {
     value.parse().map_err(|_| Error::Malformed { what, value: value.to_owned() })
 }
+
+/// Reads what a JSON column holds; a failure means that the row was not written by us.
+pub(crate) fn parse_json<T: serde::de::DeserializeOwned>(what: &'static str, value: &str) -> Result<T, Error> {
+    serde_json::from_str(value).map_err(|_| Error::Malformed { what, value: value.to_owned() })
+}
+
+/// What goes into a JSON column. For types of ours, whose keys are texts.
+pub(crate) fn to_json<T: serde::Serialize>(value: &T) -> String {
+    serde_json::to_string(value).expect("our own types serialise")
+}

@@ -12,6 +12,7 @@
 //!
 //! What this crate does not do: it has no rules. Whether a tag may be moved is decided by whoever calls.
 
+mod access_version;
 mod connection;
 mod database;
 mod error;
@@ -32,7 +33,7 @@ pub mod uploads;
 pub use connection::Connection;
 pub use database::{CommitStatistics, Database, DatabaseUrl};
 pub use error::Error;
-pub use registries::{NewRegistry, RegistryRow};
+pub use registries::{NewRegistry, RegistryRow, RegistrySettings, RoleAssignmentMode};
 pub use signing_keys::SigningKeyRow;
 
 /// A boxed future that borrows the connection it runs on: what [`Database::read`] and [`Database::write`] take.

@@ -1,10 +1,15 @@
 //! Registries.
 
-use wharf_model::{RegistryId, RegistryName, RegistryUid, Timestamp};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+use wharf_model::{RegistryId, RegistryName, RegistryUid, ResourceId, Timestamp};
 
 use crate::changes::{self, Kind, NewChange};
 use crate::connection::on_engine;
-use crate::error::parse;
+use crate::error::{parse, parse_json, to_json};
 use crate::{Connection, Error};
 
 /// A registry as kept.
@@ -30,6 +35,60 @@ pub struct RegistryRow {
     pub created_at: Timestamp,
     /// When its settings changed last.
     pub updated_at: Timestamp,
+    /// Its id as an ARM resource: the scope of role assignments.
+    pub resource_id: ResourceId,
+    /// What the data plane acts on beside.
+    pub settings: Arc<RegistrySettings>,
+}
+
+/// Those of a registry's ARM properties that the data plane acts on and that have no column of their own. Stored as
+/// JSON; a member that is missing has its documented default (`acr/semantics.md` 18).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct RegistrySettings {
+    /// Which roles count.
+    pub role_assignment_mode: RoleAssignmentMode,
+    /// Whether a token for Azure Resource Manager may be exchanged for one of the registry
+    /// (`azureADAuthenticationAsArmPolicy`).
+    pub accepts_arm_tokens: bool,
+    /// `publicNetworkAccess`: whether clients that do not come over the private endpoint are let in at all.
+    pub public_network_access: bool,
+    /// `networkRuleSet.defaultAction` is `Allow`: whether addresses that no rule names are let in.
+    pub allows_other_addresses: bool,
+    /// `networkRuleSet.ipRules`: addresses that are let in.
+    pub allowed_addresses: Vec<IpNet>,
+}
+
+impl Default for RegistrySettings {
+    fn default() -> Self {
+        Self {
+            role_assignment_mode: RoleAssignmentMode::LegacyRegistryPermissions,
+            accepts_arm_tokens: true,
+            public_network_access: true,
+            allows_other_addresses: true,
+            allowed_addresses: Vec::new(),
+        }
+    }
+}
+
+impl RegistrySettings {
+    /// Whether a client with this address, not over the private endpoint, is let in. Source: `acr/semantics.md` 5.
+    #[must_use]
+    pub fn allows_address(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
+        self.public_network_access
+            && (self.allows_other_addresses || self.allowed_addresses.iter().any(|net| net.contains(&address)))
+    }
+}
+
+/// Which roles count in a registry. Source: `acr/semantics.md` 3.1.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum RoleAssignmentMode {
+    /// Roles on the whole registry.
+    #[default]
+    LegacyRegistryPermissions,
+    /// Roles on repositories, with conditions.
+    AbacRepositoryPermissions,
 }
 
 /// A registry to be created.
@@ -47,6 +106,10 @@ pub struct NewRegistry {
     pub admin_passwords: [Vec<u8>; 2],
     /// When it is created.
     pub created_at: Timestamp,
+    /// Its id as an ARM resource.
+    pub resource_id: ResourceId,
+    /// What the data plane acts on beside.
+    pub settings: RegistrySettings,
 }
 
 #[derive(sqlx::FromRow)]
@@ -62,6 +125,8 @@ struct Columns {
     credentials_generation: i64,
     created_at: i64,
     updated_at: i64,
+    resource_id: String,
+    settings: String,
 }
 
 impl TryFrom<Columns> for RegistryRow {
@@ -79,6 +144,8 @@ impl TryFrom<Columns> for RegistryRow {
             credentials_generation: row.credentials_generation,
             created_at: Timestamp(row.created_at),
             updated_at: Timestamp(row.updated_at),
+            resource_id: parse("resource id", &row.resource_id)?,
+            settings: Arc::new(parse_json("registry settings", &row.settings)?),
         })
     }
 }
@@ -89,7 +156,7 @@ impl TryFrom<Columns> for RegistryRow {
 /// When the database fails.
 pub async fn find_by_name(c: &mut Connection, name: &RegistryName) -> Result<Option<RegistryRow>, Error> {
     const SQL: &str = "SELECT id, uid, name, sku, admin_user_enabled, anonymous_pull_enabled, admin_password_1,
-            admin_password_2, credentials_generation, created_at, updated_at FROM registries WHERE name = $1";
+            admin_password_2, credentials_generation, created_at, updated_at, resource_id, settings FROM registries WHERE name = $1";
     let row: Option<Columns> = on_engine!(c, c => sqlx::query_as(SQL).bind(name.as_str()).fetch_optional(c).await?);
     row.map(TryInto::try_into).transpose()
 }
@@ -100,7 +167,7 @@ pub async fn find_by_name(c: &mut Connection, name: &RegistryName) -> Result<Opt
 /// When the database fails.
 pub async fn list(c: &mut Connection, after: Option<&RegistryName>, limit: i64) -> Result<Vec<RegistryRow>, Error> {
     const SQL: &str = "SELECT id, uid, name, sku, admin_user_enabled, anonymous_pull_enabled, admin_password_1,
-            admin_password_2, credentials_generation, created_at, updated_at FROM registries
+            admin_password_2, credentials_generation, created_at, updated_at, resource_id, settings FROM registries
          WHERE name > $1 ORDER BY name LIMIT $2";
     let after = after.map_or("", RegistryName::as_str);
     let rows: Vec<Columns> = on_engine!(c, c => sqlx::query_as(SQL).bind(after).bind(limit).fetch_all(c).await?);
@@ -113,8 +180,8 @@ pub async fn list(c: &mut Connection, after: Option<&RegistryName>, limit: i64) 
 /// When the database fails.
 pub async fn insert(c: &mut Connection, new: &NewRegistry) -> Result<Option<RegistryId>, Error> {
     const SQL: &str = "INSERT INTO registries (uid, name, sku, admin_user_enabled, anonymous_pull_enabled,
-            admin_password_1, admin_password_2, created_at, updated_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8) ON CONFLICT (name) DO NOTHING RETURNING id";
+            admin_password_1, admin_password_2, created_at, updated_at, resource_id, settings)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8, $9, $10) ON CONFLICT (name) DO NOTHING RETURNING id";
     let id: Option<i64> = on_engine!(c, c => {
         sqlx::query_scalar(SQL)
             .bind(new.uid.to_string())
@@ -125,6 +192,8 @@ pub async fn insert(c: &mut Connection, new: &NewRegistry) -> Result<Option<Regi
             .bind(&new.admin_passwords[0])
             .bind(&new.admin_passwords[1])
             .bind(new.created_at.0)
+            .bind(new.resource_id.as_str())
+            .bind(to_json(&new.settings))
             .fetch_optional(c)
             .await?
     });

@@ -9,7 +9,9 @@ mod digest;
 mod error_chain;
 mod id;
 mod name;
+mod principal;
 mod reference;
+mod resource_id;
 mod time;
 
 pub use access::{Access, Action, ParseScopeError, ResourceKind, Scope};
@@ -17,5 +19,7 @@ pub use digest::{Algorithm, Digest, Hasher, ParseDigestError};
 pub use error_chain::error_chain;
 pub use id::{BlobId, ManifestId, RegistryId, RegistryUid, RepositoryId, UploadId};
 pub use name::{ParseNameError, RegistryName, RepositoryName, Tag};
+pub use principal::{Client, PrincipalId, PrincipalKind};
 pub use reference::Reference;
+pub use resource_id::{ParseResourceIdError, ResourceId};
 pub use time::{Clock, FakeClock, SystemClock, Timestamp};

@@ -152,6 +152,8 @@ impl Installation {
             admin_user_enabled: true,
             admin_passwords: admin.sealed,
             created_at: now,
+            resource_id: wharf_model::ResourceId::root(),
+            settings: Default::default(),
         };
         database
             .write(move |c| {

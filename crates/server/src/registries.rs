@@ -61,6 +61,8 @@ impl App {
             admin_user_enabled,
             admin_passwords: admin.sealed,
             created_at: now,
+            resource_id: wharf_model::ResourceId::root(),
+            settings: Default::default(),
         };
         let created = self
             .database

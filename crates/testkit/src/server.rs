@@ -87,6 +87,8 @@ impl TestServer {
             admin_user_enabled: true,
             admin_passwords: credentials.sealed,
             created_at: self.clock.now(),
+            resource_id: wharf_model::ResourceId::root(),
+            settings: Default::default(),
         };
         self.artifacts
             .database()

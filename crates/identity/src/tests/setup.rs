@@ -25,6 +25,8 @@ pub(crate) fn registry_row(key: &SealingKey, name: &str) -> RegistryRow {
         credentials_generation: 1,
         created_at: Timestamp(0),
         updated_at: Timestamp(0),
+        resource_id: wharf_model::ResourceId::root(),
+        settings: Default::default(),
     }
 }
 
@@ -126,6 +128,8 @@ pub(crate) async fn insert(database: &Database, row: RegistryRow) -> RegistryRow
                     admin_user_enabled: row.admin_user_enabled,
                     admin_passwords: row.admin_passwords,
                     created_at: row.created_at,
+                    resource_id: wharf_model::ResourceId::root(),
+                    settings: Default::default(),
                 };
                 registries::insert(c, &new).await?;
                 Ok::<_, wharf_metadata::Error>(registries::find_by_name(c, &row.name).await?.unwrap())

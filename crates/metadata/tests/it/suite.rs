@@ -36,6 +36,8 @@ async fn registry(db: &Database, name: &str) -> RegistryId {
         admin_user_enabled: true,
         admin_passwords: [vec![1], vec![2]],
         created_at: NOW,
+        resource_id: wharf_model::ResourceId::root(),
+        settings: Default::default(),
     };
     write!(db, c => registries::insert(c, &new)).unwrap().expect("the name is free")
 }
@@ -201,6 +203,8 @@ pub(crate) async fn a_registry_is_created_once_and_deleted_whole(db: Database) {
         admin_user_enabled: false,
         admin_passwords: [vec![], vec![]],
         created_at: NOW,
+        resource_id: wharf_model::ResourceId::root(),
+        settings: Default::default(),
     };
     assert_eq!(write!(db, c => registries::insert(c, &new)).unwrap(), None);
     let repo = repository(&db, id, "app").await;

@@ -34,6 +34,8 @@ impl World {
             admin_user_enabled: true,
             admin_passwords: [vec![], vec![]],
             created_at: Timestamp(0),
+            resource_id: wharf_model::ResourceId::root(),
+            settings: Default::default(),
         };
         let database = artifacts.database().clone();
         database.write(move |c| Box::pin(async move { registries::insert(c, &new).await })).await.unwrap();

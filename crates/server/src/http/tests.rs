@@ -41,6 +41,8 @@ impl Plane for Misbehaving {
             credentials_generation: 1,
             created_at: Timestamp(0),
             updated_at: Timestamp(0),
+            resource_id: wharf_model::ResourceId::root(),
+            settings: Default::default(),
         })))
     }
 
