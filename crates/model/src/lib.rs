@@ -11,6 +11,7 @@ mod id;
 mod name;
 mod principal;
 mod reference;
+mod request;
 mod resource_id;
 mod time;
 
@@ -21,5 +22,6 @@ pub use id::{BlobId, ManifestId, RegistryId, RegistryUid, RepositoryId, UploadId
 pub use name::{ParseNameError, RegistryName, RepositoryName, Tag};
 pub use principal::{Client, PrincipalId, PrincipalKind};
 pub use reference::Reference;
+pub use request::{AccessNote, Endpoints, LoginServers, RequestContext};
 pub use resource_id::{ParseResourceIdError, ResourceId};
 pub use time::{Clock, FakeClock, SystemClock, Timestamp};

@@ -1,0 +1,125 @@
+//! What the server tells every part that speaks HTTP about a request, and what it wants to hear back for its log.
+
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use crate::RegistryName;
+use crate::principal::Client;
+
+/// What is known of a request to the management plane, the token service or Graph before anybody has read it.
+#[derive(Clone, Debug)]
+pub struct RequestContext {
+    /// Names the request in logs, in answers and in what is shown to users.
+    pub request_id: Uuid,
+    /// Where it came from.
+    pub client: Client,
+    /// Where the parts of this installation are for this client.
+    pub endpoints: Arc<Endpoints>,
+}
+
+/// Where the parts of an installation are, as the client that asks can reach them: its request came to a host of theirs,
+/// or to the default host, which serves all of them. No URL ends with a slash.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoints {
+    /// The management API, such as `https://management.example.com` or `https://localhost:5443`.
+    pub management: String,
+    /// The token service, such as `https://login.example.com`. Authorities are below it: `/adfs`, `/<tenant>`.
+    pub login: String,
+    /// Graph, such as `https://management.example.com/graph`.
+    pub graph: String,
+    /// The portal.
+    pub portal: String,
+}
+
+/// The hosts of registries: `<name>.<domain>`, with the port where it is not 443.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LoginServers {
+    domain: String,
+    port: u16,
+    /// The registry that is `localhost:<port>`, so that it works without DNS.
+    local: Option<RegistryName>,
+}
+
+/// What a part other than the registries' tells the access log about a request. It lies in the extensions of every
+/// response of theirs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AccessNote {
+    /// The endpoint's name, such as `management.registries.put` or `login.token`; `management.unknown` when the path leads
+    /// nowhere. Few values, fit for a label: never a name or an id out of the path.
+    pub route: &'static str,
+    /// Who called, once that is known: a name for people.
+    pub caller: Option<Arc<str>>,
+}
+
+impl LoginServers {
+    /// Names under `domain`, behind `port`. `local` is the registry that calls itself `localhost:<port>`.
+    #[must_use]
+    pub fn new(domain: impl Into<String>, port: u16, local: Option<RegistryName>) -> Self {
+        Self { domain: domain.into(), port, local }
+    }
+
+    /// The login server of a registry.
+    #[must_use]
+    pub fn of(&self, registry: &RegistryName) -> String {
+        if self.local.as_ref() == Some(registry) {
+            return format!("localhost:{}", self.port);
+        }
+        format!("{registry}.{}", self.suffix())
+    }
+
+    /// What follows the registry's name and a dot: the domain, with the port where it is not 443.
+    #[must_use]
+    pub fn suffix(&self) -> String {
+        match self.port {
+            443 => self.domain.clone(),
+            port => format!("{}:{port}", self.domain),
+        }
+    }
+
+    /// The domain.
+    #[must_use]
+    pub fn domain(&self) -> &str {
+        &self.domain
+    }
+
+    /// Whether no registry can have this name, because a service answers at its host.
+    #[must_use]
+    pub fn is_reserved(registry: &RegistryName) -> bool {
+        Self::RESERVED.contains(&registry.as_str())
+    }
+
+    /// Names under the domain at which services answer.
+    pub const RESERVED: [&str; 3] = ["login", "management", "portal"];
+}
+
+impl AccessNote {
+    /// A note of a request that nobody is known to have made.
+    #[must_use]
+    pub fn of(route: &'static str) -> Self {
+        Self { route, caller: None }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn login_servers_follow_domain_and_port() {
+        let (wharf, contoso): (RegistryName, RegistryName) = ("wharf".parse().unwrap(), "contoso".parse().unwrap());
+        let local = LoginServers::new("wharf.localhost", 5443, Some(wharf.clone()));
+        assert_eq!(local.of(&wharf), "localhost:5443");
+        assert_eq!(local.of(&contoso), "contoso.wharf.localhost:5443");
+        assert_eq!(local.suffix(), "wharf.localhost:5443");
+        let public = LoginServers::new("example.com", 443, None);
+        assert_eq!(public.of(&wharf), "wharf.example.com");
+        assert_eq!(public.suffix(), "example.com");
+    }
+
+    #[test]
+    fn names_of_services_are_reserved() {
+        assert!(LoginServers::is_reserved(&"login".parse().unwrap()));
+        assert!(!LoginServers::is_reserved(&"contoso".parse().unwrap()));
+    }
+}
