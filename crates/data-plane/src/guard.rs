@@ -33,7 +33,7 @@ pub(crate) async fn admit(
         let rejects_credentials = matches!(sent, Sent::Malformed);
         return Err(challenge(host, &scopes(route, parts), rejects_credentials));
     };
-    let caller = match plane.identity.authenticate(&host.registry, credentials).await {
+    let caller = match plane.identity.authenticate(&host.registry, credentials, Some(host.client)).await {
         Ok(caller) => caller,
         Err(error @ AuthError::Unavailable(_)) => return Err(error.into()),
         Err(AuthError::BadCredentials | AuthError::InvalidToken(_)) => {

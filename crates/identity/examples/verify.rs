@@ -38,7 +38,7 @@ async fn main() {
     };
     let basic = Credentials::Basic { username: "contoso", password: made.passwords[0].expose_secret() };
     let scopes: Vec<Scope> = vec!["repository:team/app:pull,push".parse().expect("the scope is well formed")];
-    let admin = identity.authenticate(&registry, basic).await.expect("the password is right");
+    let admin = identity.authenticate(&registry, basic, None).await.expect("the password is right");
     let issue = || async {
         let token = identity.access_token(&registry, "contoso.example.com", &admin, &scopes).await;
         token.expect("the token can be signed")
@@ -49,13 +49,13 @@ async fn main() {
     println!("a token has {} bytes", tokens[0].len());
     print("access token, issued", issuing);
     let bearer = async |token: &String| {
-        let caller = identity.authenticate(&registry, Credentials::Bearer(token)).await;
+        let caller = identity.authenticate(&registry, Credentials::Bearer(token), None).await;
         black_box(caller.expect("the token is valid"));
     };
     print("bearer, first time", time(200, async |index| bearer(&tokens[index]).await).await);
     print("bearer, seen before", time(20_000, async |_| bearer(&tokens[0]).await).await);
     let password = time(20_000, async |_| {
-        black_box(identity.authenticate(&registry, basic).await.expect("the password is right"));
+        black_box(identity.authenticate(&registry, basic, None).await.expect("the password is right"));
     });
     print("Basic", password.await);
 }

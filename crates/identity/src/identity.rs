@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tracing::debug;
 use wharf_metadata::{Database, RegistryRow, settings};
-use wharf_model::{Clock, Timestamp};
+use wharf_model::{Client, Clock, Timestamp};
 
 use crate::caller::{Caller, Credentials, Proof, SharedCaller, Subject};
 use crate::keys::Keys;
@@ -89,7 +89,10 @@ impl Identity {
         &self,
         registry: &RegistryRow,
         credentials: Credentials<'_>,
+        client: Option<Client>,
     ) -> Result<Arc<Caller>, AuthError> {
+        // Where the request came from counts for those who fail to sign in again and again.
+        let _ = client;
         let (token, accepts) = match credentials {
             Credentials::Bearer(token) => (token, Accepts::Access),
             Credentials::RefreshToken(token) => (token, Accepts::Refresh),
@@ -112,7 +115,7 @@ impl Identity {
     async fn verify(&self, registry: &RegistryRow, token: &str, accepts: Accepts) -> Result<SharedCaller, AuthError> {
         let parsed = parse_token(token)?;
         let key = self.0.keys.find(parsed.key_id()).await?.ok_or(TokenProblem::UnknownKey)?;
-        let claims = parsed.verify(&key.public)?;
+        let claims: Claims = parsed.verify(&key.public)?;
         let verdict = judge(claims, &key, registry, accepts, self.0.clock.now())?;
         debug!(caller = verdict.caller.name(), registry = %registry.name, "Verified a token");
         let caller = verdict.caller.clone();

@@ -16,6 +16,7 @@
 //! Secrets of the database (admin passwords, private keys) are sealed under the [`SealingKey`]. What this crate does not
 //! do: HTTP. Forms, headers and answers belong to the data plane.
 
+mod acting;
 mod admin;
 mod authorize;
 mod caller;

@@ -146,7 +146,7 @@ async fn claims_cannot_be_widened() {
 async fn a_token_of_another_registry_is_refused() {
     let wharf = Installation::start().await;
     async fn at_fabrikam(wharf: &Installation, credentials: Credentials<'_>) -> Option<TokenProblem> {
-        problem(wharf.identity.authenticate(&wharf.fabrikam, credentials).await)
+        problem(wharf.identity.authenticate(&wharf.fabrikam, credentials, None).await)
     }
     let (access, refresh) = (wharf.admin_token("repository:a:pull").await, wharf.refresh_token().await);
     let unseen = wharf.admin_token("repository:a:pull").await;

@@ -21,12 +21,12 @@ fn key_of(token: &str) -> String {
 
 async fn token_by(wharf: &Installation, node: &Identity) -> String {
     let credentials = Credentials::Basic { username: "contoso", password: "contoso-password" };
-    let admin = node.authenticate(&wharf.contoso, credentials).await.unwrap();
+    let admin = node.authenticate(&wharf.contoso, credentials, None).await.unwrap();
     node.access_token(&wharf.contoso, LOGIN_SERVER, &admin, &[]).await.unwrap()
 }
 
 async fn problem_at(wharf: &Installation, node: &Identity, token: &str) -> Option<TokenProblem> {
-    problem(node.authenticate(&wharf.contoso, Credentials::Bearer(token)).await)
+    problem(node.authenticate(&wharf.contoso, Credentials::Bearer(token), None).await)
 }
 
 #[tokio::test]

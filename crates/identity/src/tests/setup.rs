@@ -86,15 +86,15 @@ impl Installation {
     }
 
     pub(crate) async fn bearer(&self, token: &str) -> Result<Arc<Caller>, AuthError> {
-        self.identity.authenticate(&self.contoso, Credentials::Bearer(token)).await
+        self.identity.authenticate(&self.contoso, Credentials::Bearer(token), None).await
     }
 
     pub(crate) async fn refresh(&self, token: &str) -> Result<Arc<Caller>, AuthError> {
-        self.identity.authenticate(&self.contoso, Credentials::RefreshToken(token)).await
+        self.identity.authenticate(&self.contoso, Credentials::RefreshToken(token), None).await
     }
 
     pub(crate) async fn basic(&self, username: &str, password: &str) -> Result<Arc<Caller>, AuthError> {
-        self.identity.authenticate(&self.contoso, Credentials::Basic { username, password }).await
+        self.identity.authenticate(&self.contoso, Credentials::Basic { username, password }, None).await
     }
 
     /// All the ways in which a token can be presented, and what is wrong with it in each.
