@@ -25,9 +25,11 @@ pub mod collection;
 pub mod manifests;
 pub mod registries;
 pub mod repositories;
+pub mod scope_maps;
 pub mod settings;
 pub mod signing_keys;
 pub mod tags;
+pub mod tokens;
 pub mod uploads;
 
 pub use connection::Connection;
@@ -35,6 +37,7 @@ pub use database::{CommitStatistics, Database, DatabaseUrl};
 pub use error::Error;
 pub use registries::{NewRegistry, RegistryRow, RegistrySettings, RoleAssignmentMode};
 pub use signing_keys::SigningKeyRow;
+pub use tokens::{TokenPasswordRow, TokenRow};
 
 /// A boxed future that borrows the connection it runs on: what [`Database::read`] and [`Database::write`] take.
 pub type Work<'c, T, E> = std::pin::Pin<Box<dyn Future<Output = Result<T, E>> + Send + 'c>>;

@@ -256,7 +256,7 @@ async fn log_update(c: &mut Connection, id: RegistryId, rows: u64, now: Timestam
 /// When the database fails.
 pub async fn delete(c: &mut Connection, id: RegistryId) -> Result<bool, Error> {
     // From the leaves to the root, since not every reference cascades.
-    const STEPS: [&str; 4] = [
+    const STEPS: [&str; 6] = [
         "DELETE FROM tags WHERE repository_id IN (SELECT id FROM repositories WHERE registry_id = $1)",
         "DELETE FROM manifests WHERE repository_id IN (SELECT id FROM repositories WHERE registry_id = $1)",
         "INSERT INTO doomed_objects (storage_key, size_bytes, doomed_at)
@@ -264,6 +264,8 @@ pub async fn delete(c: &mut Connection, id: RegistryId) -> Result<bool, Error> {
             JOIN repositories r ON r.id = u.repository_id WHERE r.registry_id = $1
             ON CONFLICT (storage_key) DO NOTHING",
         "DELETE FROM repositories WHERE registry_id = $1",
+        "DELETE FROM tokens WHERE registry_id = $1",
+        "DELETE FROM scope_maps WHERE registry_id = $1",
     ];
     for step in STEPS {
         on_engine!(&mut *c, c => { sqlx::query(step).bind(id.0).execute(c).await?; });

@@ -13,7 +13,29 @@ use wharf_model::{
     Algorithm, BlobId, Digest, ManifestId, Reference, RegistryId, RegistryUid, RepositoryId, Timestamp, UploadId,
 };
 
-const NOW: Timestamp = Timestamp(1_790_000_000_000_000);
+all_engines!(
+    a_failed_write_leaves_nothing_and_spares_its_neighbours,
+    a_write_that_panics_ends_alone,
+    a_write_goes_on_when_its_caller_stops_waiting,
+    changes_are_dense_per_registry_under_concurrency,
+    a_registry_is_created_once_and_deleted_whole,
+    admin_changes_start_a_new_generation,
+    listings_are_in_the_order_of_bytes_and_lose_nothing,
+    a_tag_moves_and_is_removed_alone,
+    of_many_pushes_of_one_blob_one_is_kept,
+    the_collector_and_a_push_never_both_win,
+    an_object_is_claimed_or_doomed_never_both,
+    a_referenced_link_cannot_be_cut,
+    deleting_a_manifest_frees_its_blobs,
+    referrers_are_paged_and_filtered,
+    manifests_with_thousands_of_layers_are_written_whole,
+    settings_are_put_once,
+    signing_keys_expire,
+    uploads_are_kept_and_expire,
+    the_schema_can_be_opened_again,
+);
+
+pub(crate) const NOW: Timestamp = Timestamp(1_790_000_000_000_000);
 const LATER: Timestamp = Timestamp(1_790_000_100_000_000);
 
 /// `write!(db, c => expression)`: the expression in a transaction; `read!` likewise on a reader.
@@ -28,7 +50,9 @@ macro_rules! read {
     };
 }
 
-async fn registry(db: &Database, name: &str) -> RegistryId {
+pub(crate) use {read, write};
+
+pub(crate) async fn registry(db: &Database, name: &str) -> RegistryId {
     let new = NewRegistry {
         uid: RegistryUid(uuid::Uuid::new_v4()),
         name: name.parse().unwrap(),
