@@ -26,6 +26,9 @@ pub enum Error {
         /// What was to be done with it: `made`, `read` or `used`.
         verb: &'static str,
     },
+    /// What a token would say does not fit into one.
+    #[error("the token would be longer than {most} bytes", most = crate::token::LONGEST_TOKEN)]
+    TokenTooLong,
     /// The registry was deleted meanwhile.
     #[error("the registry {name} does not exist any more")]
     RegistryGone {

@@ -9,6 +9,7 @@ use wharf_model::{Client, Clock, Timestamp};
 
 use crate::caller::{Caller, Credentials, Proof, SharedCaller, Subject};
 use crate::keys::Keys;
+use crate::oidc::PrincipalTokens;
 use crate::passwords::PasswordCheck;
 use crate::random::{Random, SystemRandom};
 use crate::signing_key::SigningKey;
@@ -27,6 +28,7 @@ pub(crate) struct Parts {
     pub(crate) random: Arc<dyn Random>,
     pub(crate) keys: Keys,
     verdicts: Verdicts,
+    pub(crate) principal_tokens: PrincipalTokens,
     passwords: PasswordCheck,
 }
 
@@ -51,6 +53,7 @@ impl Identity {
         Self(Arc::new(Parts {
             keys: Keys::new(database.clone(), sealing.clone(), clock.clone()),
             verdicts: Verdicts::new(),
+            principal_tokens: PrincipalTokens::new(),
             passwords: PasswordCheck::new(sealing.clone(), random.as_ref()),
             database,
             sealing,
