@@ -7,6 +7,15 @@
 //! The *context* says what a secret is and whose (`registry/<uid>/admin-password`), so that a sealed value that is
 //! moved to another row does not open there. A nonce is drawn for each sealing; at fewer than 2³² sealings under one
 //! key a collision is out of reach (NIST SP 800-38D, 8.3).
+//!
+//! A generated secret that is only ever compared and never shown again is not sealed but kept as a MAC:
+//!
+//! ```text
+//! mac = HMAC-SHA-256(mac key, length of context (8 bytes) ‖ context ‖ secret)      mac key = HMAC-SHA-256(key, "…")
+//! ```
+//!
+//! With hundreds of bits of randomness in the secret there is nothing to be guessed, so nothing needs to be slow: that
+//! takes a microsecond, on every request if need be. Passwords that people choose are not kept like this.
 
 use std::fmt;
 use std::fs::{self, File, OpenOptions};
@@ -16,12 +25,17 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
+use aws_lc_rs::hmac;
+use subtle::ConstantTimeEq;
 use tracing::warn;
 
 use crate::random::{Random, SystemRandom};
 
 /// The key under which secrets are sealed. Its `Debug` shows nothing of it.
-pub struct SealingKey(RandomizedNonceKey);
+pub struct SealingKey {
+    sealing: RandomizedNonceKey,
+    mac: hmac::Key,
+}
 
 /// Why the sealing key could not be had.
 #[derive(Debug, thiserror::Error)]
@@ -84,7 +98,11 @@ impl SealingKey {
     }
 
     fn from_bytes(key: &[u8; LENGTH]) -> Self {
-        Self(RandomizedNonceKey::new(&AES_256_GCM, key).expect("AES-256 takes every key of 32 bytes"))
+        let derived = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key), MAC_KEY_PURPOSE);
+        Self {
+            sealing: RandomizedNonceKey::new(&AES_256_GCM, key).expect("AES-256 takes every key of 32 bytes"),
+            mac: hmac::Key::new(hmac::HMAC_SHA256, derived.as_ref()),
+        }
     }
 
     /// Seals a secret for a context.
@@ -94,7 +112,7 @@ impl SealingKey {
         let mut text = Vec::with_capacity(secret.len() + AES_256_GCM.tag_len());
         text.extend_from_slice(secret);
         let nonce = self
-            .0
+            .sealing
             .seal_in_place_append_tag(Aad::from(context), &mut text)
             .expect("AES-256-GCM seals whatever fits into memory");
         [&[VERSION][..], nonce.as_ref(), &text].concat()
@@ -109,9 +127,30 @@ impl SealingKey {
         let (nonce, text) = rest.split_at_checked(NONCE_LEN).ok_or(UnsealError)?;
         let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| UnsealError)?;
         let mut text = text.to_vec();
-        let length = self.0.open_in_place(nonce, Aad::from(context), &mut text).map_err(|_| UnsealError)?.len();
+        let length = self.sealing.open_in_place(nonce, Aad::from(context), &mut text).map_err(|_| UnsealError)?.len();
         text.truncate(length);
         Ok(text)
+    }
+
+    /// What is kept of a generated secret that is only ever compared. 32 bytes.
+    #[must_use]
+    pub fn mac(&self, context: &str, secret: &[u8]) -> Vec<u8> {
+        self.tag(context, secret).as_ref().to_vec()
+    }
+
+    /// Whether [`SealingKey::mac`] made `mac` of this secret for this context. Takes as long whether it did or not.
+    #[must_use]
+    pub fn verifies_mac(&self, context: &str, secret: &[u8], mac: &[u8]) -> bool {
+        self.tag(context, secret).as_ref().ct_eq(mac).into()
+    }
+
+    fn tag(&self, context: &str, secret: &[u8]) -> hmac::Tag {
+        let mut message = hmac::Context::with_key(&self.mac);
+        // The length keeps the end of a context apart from the beginning of a secret.
+        message.update(&(context.len() as u64).to_be_bytes());
+        message.update(context.as_bytes());
+        message.update(secret);
+        message.sign()
     }
 }
 
@@ -156,6 +195,8 @@ fn create(path: &Path) -> io::Result<()> {
 const LENGTH: usize = 32;
 /// The first byte of everything sealed in the form above.
 const VERSION: u8 = 1;
+/// What the key of MACs is derived for, so that no key serves two algorithms.
+const MAC_KEY_PURPOSE: &[u8] = b"wharf: MACs of generated secrets";
 
 #[cfg(test)]
 mod tests {
@@ -222,6 +263,19 @@ mod tests {
             assert!(matches!(SealingKey::load_or_create(&path), Err(SealingKeyError::Malformed { .. })), "{text}");
             assert_eq!(fs::read_to_string(&path).unwrap(), text);
         }
+    }
+
+    #[test]
+    fn a_mac_is_of_its_key_context_and_secret_alone() {
+        let (ours, other) = (key(), key());
+        let mac = ours.mac("a", b"secret");
+        assert_eq!(mac.len(), 32);
+        assert!(ours.verifies_mac("a", b"secret", &mac), "the same each time");
+        for (key, context, secret) in [(&other, "a", "secret"), (&ours, "b", "secret"), (&ours, "a", "secre")] {
+            assert!(!key.verifies_mac(context, secret.as_bytes(), &mac), "{context} {secret}");
+        }
+        assert!(!ours.verifies_mac("as", b"ecret", &mac), "what is context does not become secret");
+        assert!(!ours.verifies_mac("a", b"secret", b""));
     }
 
     #[test]
