@@ -25,6 +25,7 @@ pub mod collection;
 pub mod manifests;
 pub mod registries;
 pub mod repositories;
+pub mod resources;
 pub mod scope_maps;
 pub mod settings;
 pub mod signing_keys;

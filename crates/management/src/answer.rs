@@ -1,0 +1,69 @@
+//! What a request comes to, before it is a response.
+
+use http::StatusCode;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+/// An answer that is no error.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// Its status.
+    pub status: StatusCode,
+    /// Its body; none for 202 and 204.
+    pub body: Option<Value>,
+    /// The ETag, without quotes.
+    pub etag: Option<String>,
+    /// The operation that goes on, whose address stands in `Location`.
+    pub(crate) operation: Option<Operation>,
+}
+
+/// An operation that goes on.
+#[derive(Clone, Debug)]
+pub(crate) struct Operation {
+    /// Its id.
+    pub(crate) id: Uuid,
+    /// The path of its result on the management host.
+    pub(crate) result_path: String,
+}
+
+impl Answer {
+    /// 200 with this body.
+    #[must_use]
+    pub fn ok(body: Value) -> Self {
+        Self::of(StatusCode::OK, Some(body))
+    }
+
+    /// 201 with this body.
+    #[must_use]
+    pub fn created(body: Value) -> Self {
+        Self::of(StatusCode::CREATED, Some(body))
+    }
+
+    /// 200 without a body.
+    #[must_use]
+    pub fn empty() -> Self {
+        Self::of(StatusCode::OK, None)
+    }
+
+    /// 204.
+    #[must_use]
+    pub fn no_content() -> Self {
+        Self::of(StatusCode::NO_CONTENT, None)
+    }
+
+    /// 200 with a list that ends here.
+    #[must_use]
+    pub fn list(items: Vec<Value>) -> Self {
+        Self::ok(json!({"value": items}))
+    }
+
+    /// The same with an ETag, given without quotes.
+    #[must_use]
+    pub fn with_etag(self, etag: impl Into<String>) -> Self {
+        Self { etag: Some(etag.into()), ..self }
+    }
+
+    pub(crate) fn of(status: StatusCode, body: Option<Value>) -> Self {
+        Self { status, body, etag: None, operation: None }
+    }
+}
