@@ -1,7 +1,8 @@
 //! The registry protocol over HTTP: `/v2/…` and `/oauth2/token`.
 //!
 //! ```text
-//! request ─► router   oci::Route::parse(method, path)          what is wanted
+//! request ─► network  the registry's IP rules                   403 before anything else
+//!            router   oci::Route::parse(method, path)          what is wanted
 //!            guard    identity: who calls, and may they        401 with the challenge
 //!            manifests/ blobs/ uploads/ tags …                 parse, call one use case of `registry`, encode
 //!            answer   common headers, AccessInfo               ◄─ response
@@ -24,6 +25,7 @@ mod failure;
 mod guard;
 mod manifests;
 mod memory;
+mod network;
 mod referrers;
 mod request_id;
 mod router;

@@ -8,7 +8,7 @@ use http::request::Parts;
 use http::{Method, Request, Response};
 use wharf_identity::{Caller, Identity};
 use wharf_metadata::RegistryRow;
-use wharf_model::RepositoryName;
+use wharf_model::{Client, RepositoryName};
 use wharf_oci::{Code, OciError, Route};
 use wharf_registry::{Artifacts, Target};
 
@@ -18,7 +18,7 @@ use crate::body::RequestBody;
 use crate::config::DataPlaneConfig;
 use crate::memory::Memory;
 use crate::request_id::RequestId;
-use crate::{base, blobs, catalog, cors, guard, manifests, referrers, tags, token, uploads};
+use crate::{base, blobs, catalog, cors, guard, manifests, network, referrers, tags, token, uploads};
 
 /// The registry protocol, for all registries. Clones share everything.
 #[derive(Clone)]
@@ -42,6 +42,8 @@ pub struct RequestHost {
     pub login_server: String,
     /// Scheme and host as the client used them, such as `http://localhost:5000`; without a slash at the end.
     pub base_url: String,
+    /// Where the request came from.
+    pub client: Client,
 }
 
 /// What a handler knows of the request, its body apart.
@@ -93,10 +95,16 @@ impl DataPlane {
         let mut access = AccessInfo::of_nothing(request_id.uuid());
         let mut body = RequestBody::new(body, &parts.headers, plane.config.idle_timeout);
 
-        let outcome = if parts.method == Method::OPTIONS {
-            cors::preflight(plane, &parts)
-        } else {
-            answer(plane, &host, &parts, &mut body, &mut access).await
+        let outcome = match network::admit(&host) {
+            Err(denied) => {
+                // The log tells what was wanted; the client is not told whether it would have been right.
+                if let Ok(route) = Route::parse(&parts.method, parts.uri.path()) {
+                    access.set_route(&route);
+                }
+                Err(denied)
+            }
+            Ok(()) if parts.method == Method::OPTIONS => cors::preflight(plane, &parts),
+            Ok(()) => answer(plane, &host, &parts, &mut body, &mut access).await,
         };
         let mut response = match outcome {
             Ok(response) => response,

@@ -83,6 +83,12 @@ impl LoginServers {
         &self.domain
     }
 
+    /// The port.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
     /// Whether no registry can have this name, because a service answers at its host.
     #[must_use]
     pub fn is_reserved(registry: &RegistryName) -> bool {

@@ -1,29 +1,31 @@
-//! Which registry a host names, and which host a registry has.
+//! What a host names, and which host each part of the installation has.
 //!
 //! ```text
 //! <name>.<domain>[:port]          the registry <name>
-//! login. management. portal.      reserved for services, never a registry
-//! anything else                   the default host: the default registry
+//! management. login.              the services of that name (services.rs)
+//! portal.                         reserved
+//! anything else                   the default host: services by their paths, else the default registry
 //! ```
 
-use wharf_model::RegistryName;
+use wharf_model::{Endpoints, LoginServers, RegistryName};
 
 use crate::config::{Config, Domain};
 
 /// The registry that the first start creates and the default host serves.
 pub(crate) const DEFAULT_REGISTRY: &str = "wharf";
 
-/// Names under the domain that no registry can have, because services answer there.
-pub(crate) const RESERVED_NAMES: [&str; 3] = ["login", "management", "portal"];
-
 /// What a host names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum HostTarget {
     /// A registry by its name; whether it exists is not known here.
     Registry(RegistryName),
+    /// `management.<domain>`.
+    Management,
+    /// `login.<domain>`.
+    Login,
     /// A name under the domain that can be no registry's.
     Nobody,
-    /// Any other host: the default registry.
+    /// Any other host: the default registry, and the services on their paths.
     Default,
 }
 
@@ -32,16 +34,20 @@ pub(crate) enum HostTarget {
 pub(crate) struct Hosts {
     domain: Domain,
     domain_is_set: bool,
-    port: u16,
+    login_servers: LoginServers,
     /// `.<domain>`, kept so that a request does not build it.
     suffix: String,
 }
 
 impl Hosts {
-    /// Names for a server whose HTTPS listener (or, without one, HTTP listener) has this `port`.
+    /// Names for a server whose HTTPS listener (or, without one, HTTP listener) has this `port`. The default registry is
+    /// `localhost:<port>` until a domain is chosen, so that it works without DNS.
     pub(crate) fn new(domain: Domain, domain_is_set: bool, port: u16) -> Self {
         let suffix = format!(".{domain}");
-        Self { domain, domain_is_set, port, suffix }
+        let default = DEFAULT_REGISTRY.parse().expect("the default registry's name is a registry's name");
+        let local = if domain_is_set { None } else { Some(default) };
+        let login_servers = LoginServers::new(domain.to_string(), port, local);
+        Self { domain, domain_is_set, login_servers, suffix }
     }
 
     /// Names as configured. A port of 0 is one that the kernel will choose.
@@ -50,16 +56,14 @@ impl Hosts {
         Self::new(config.listen.domain.clone(), config.listen.domain_is_set, port)
     }
 
-    /// The login server of a registry: `<name>.<domain>`, with the port where it is not 443. The default registry's is
-    /// `localhost:<port>` until a domain is chosen, so that it works without DNS.
+    /// The hosts of registries.
+    pub(crate) fn login_servers(&self) -> &LoginServers {
+        &self.login_servers
+    }
+
+    /// The login server of a registry.
     pub(crate) fn login_server(&self, registry: &RegistryName) -> String {
-        if registry.as_str() == DEFAULT_REGISTRY && !self.domain_is_set {
-            return format!("localhost:{}", self.port);
-        }
-        match self.port {
-            443 => format!("{registry}{}", self.suffix),
-            port => format!("{registry}{}:{port}", self.suffix),
-        }
+        self.login_servers.of(registry)
     }
 
     /// The domain of the registries.
@@ -75,11 +79,44 @@ impl Hosts {
         match (host.get(..split), host.get(split..)) {
             (Some(name), Some(suffix)) if suffix.eq_ignore_ascii_case(&self.suffix) => {
                 match RegistryName::parse_any_case(name) {
-                    Ok(name) if !RESERVED_NAMES.contains(&name.as_str()) => HostTarget::Registry(name),
+                    Ok(name) if !LoginServers::is_reserved(&name) => HostTarget::Registry(name),
+                    Ok(name) if name.as_str() == "management" => HostTarget::Management,
+                    Ok(name) if name.as_str() == "login" => HostTarget::Login,
                     _ => HostTarget::Nobody,
                 }
             }
             _ => HostTarget::Default,
+        }
+    }
+
+    /// Where the services are for a client that came to the default host at `base_url`.
+    pub(crate) fn endpoints_at_default(&self, base_url: &str) -> Endpoints {
+        Endpoints {
+            management: base_url.to_owned(),
+            login: base_url.to_owned(),
+            graph: format!("{base_url}/graph"),
+            portal: format!("{base_url}/portal"),
+        }
+    }
+
+    /// Where the services are for a client that came to a host of theirs, by `scheme` and `port` (with its colon; empty
+    /// where it is the scheme's own).
+    pub(crate) fn endpoints_at_services(&self, scheme: &str, port: &str) -> Endpoints {
+        let at = |name: &str| format!("{scheme}://{name}{}{port}", self.suffix);
+        Endpoints {
+            management: at("management"),
+            login: at("login"),
+            graph: format!("{}/graph", at("management")),
+            portal: at("portal"),
+        }
+    }
+
+    /// Where the services are for somebody who has not come to any host yet, over HTTPS.
+    pub(crate) fn endpoints(&self) -> Endpoints {
+        match (self.domain_is_set, self.login_servers.port()) {
+            (true, 443) => self.endpoints_at_services("https", ""),
+            (true, port) => self.endpoints_at_services("https", &format!(":{port}")),
+            (false, port) => self.endpoints_at_default(&format!("https://localhost:{port}")),
         }
     }
 }
@@ -127,10 +164,12 @@ mod tests {
     }
 
     #[test]
-    fn a_label_under_the_domain_is_a_registry() {
+    fn a_label_under_the_domain_is_a_registry_or_a_service() {
         let hosts = hosts(false, 5443);
         assert_eq!(hosts.target("contoso.wharf.localhost"), registry("contoso"));
         assert_eq!(hosts.target("Contoso.WHARF.localhost."), registry("contoso"));
+        assert_eq!(hosts.target("Management.wharf.localhost"), HostTarget::Management);
+        assert_eq!(hosts.target("login.wharf.localhost"), HostTarget::Login);
         for nobody in ["a.wharf.localhost", "a.contoso.wharf.localhost", ".wharf.localhost", "portal.wharf.localhost"] {
             assert_eq!(hosts.target(nobody), HostTarget::Nobody, "{nobody}");
         }
@@ -148,10 +187,21 @@ mod tests {
 
     #[test]
     fn login_servers_follow_domain_and_port() {
-        let (default, other) = ("wharf".parse().unwrap(), "contoso".parse().unwrap());
+        let default = "wharf".parse().unwrap();
         assert_eq!(hosts(false, 5443).login_server(&default), "localhost:5443");
-        assert_eq!(hosts(false, 5443).login_server(&other), "contoso.wharf.localhost:5443");
         assert_eq!(hosts(true, 443).login_server(&default), "wharf.wharf.localhost");
+    }
+
+    #[test]
+    fn services_are_where_the_client_came_to() {
+        let here = hosts(false, 5443).endpoints_at_default("https://localhost:5443");
+        assert_eq!(here.management, "https://localhost:5443");
+        assert_eq!(here.graph, "https://localhost:5443/graph");
+        assert_eq!(hosts(false, 5443).endpoints(), here);
+        let there = hosts(true, 443).endpoints();
+        assert_eq!(there.login, "https://login.wharf.localhost");
+        assert_eq!(there.graph, "https://management.wharf.localhost/graph");
+        assert_eq!(hosts(true, 8443).endpoints().management, "https://management.wharf.localhost:8443");
     }
 
     #[test]

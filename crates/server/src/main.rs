@@ -22,10 +22,16 @@ mod metrics;
 mod plane;
 mod registries;
 mod serve;
+mod services;
 mod tls;
 mod upkeep;
 
 use std::process::ExitCode;
+
+/// Manifests come and go in pieces of megabytes. glibc's allocator does not give such memory back once it has seen a few of
+/// them: two hundred pushes of 4 MiB left 800 MiB behind, with this one they leave next to nothing.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     cli::main()

@@ -8,12 +8,13 @@ use http::{Request, Response};
 use tokio::sync::Mutex;
 use wharf_data_plane::{DataPlane, DataPlaneConfig, RequestHost};
 use wharf_metadata::{RegistryRow, settings};
-use wharf_model::RegistryName;
+use wharf_model::{RegistryName, RequestContext};
 
 use crate::app::App;
 use crate::config::Config;
 use crate::http::{NotReady, Plane};
 use crate::metrics::Metrics;
+use crate::services::Service;
 
 /// The data plane, and its health.
 pub(crate) struct RegistryPlane {
@@ -52,6 +53,18 @@ impl Plane for RegistryPlane {
 
     async fn serve(&self, host: RequestHost, request: Request<Body>) -> Response<Body> {
         self.data_plane.serve(host, request).await
+    }
+
+    async fn serve_service(
+        &self,
+        service: Service,
+        _context: RequestContext,
+        _request: Request<Body>,
+    ) -> Response<Body> {
+        let mut response = Response::new(Body::empty());
+        *response.status_mut() = http::StatusCode::NOT_FOUND;
+        response.extensions_mut().insert(wharf_model::AccessNote::of(service.as_str()));
+        response
     }
 
     async fn check_ready(&self) -> Result<(), NotReady> {

@@ -10,10 +10,9 @@ use uuid::Uuid;
 use wharf_identity::PasswordName;
 use wharf_metadata::changes::{self, Kind, NewChange};
 use wharf_metadata::{NewRegistry, RegistryRow, registries};
-use wharf_model::{RegistryName, RegistryUid};
+use wharf_model::{LoginServers, RegistryName, RegistryUid};
 
 use crate::app::App;
-use crate::hosts::RESERVED_NAMES;
 
 /// The tiers, as ACR names them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -48,7 +47,7 @@ impl App {
         sku: Sku,
         admin_user_enabled: bool,
     ) -> Result<RegistryRow, anyhow::Error> {
-        if RESERVED_NAMES.contains(&name.as_str()) {
+        if LoginServers::is_reserved(name) {
             bail!("the name {name} is reserved for a service of its own; choose another name");
         }
         let uid = RegistryUid(Uuid::new_v4());

@@ -1,6 +1,5 @@
 //! `wharf serve`: from a configuration to a server that runs, and to its orderly end.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,7 +15,7 @@ use crate::app::App;
 use crate::config::{Config, ListenAddress};
 use crate::data_dir::{DataDir, DirLock, ServerFile};
 use crate::greeting;
-use crate::http::{Connections, Listener, Observers, Scheme, Server};
+use crate::http::{Connections, Listener, Network, Observers, Proxies, Scheme, Server, Site};
 use crate::installation::{Installation, Presets};
 use crate::log::AccessLogger;
 use crate::metrics::Metrics;
@@ -94,18 +93,15 @@ async fn start(
 ) -> Result<Started, anyhow::Error> {
     let presets = Presets::from_environment()?;
     // The certificate first: the listeners need it, and their ports are part of every name that is told to anybody.
-    let listening_on = match config.listen.https {
-        ListenAddress::At(address) => Some(address.ip()),
-        ListenAddress::Off => None,
-    };
+    let listening_on = [config.listen.https, config.private.https].into_iter().filter_map(ListenAddress::ip);
     let names = LeafNames::new(&config.listen.domain, listening_on);
     let certificates = Arc::new(CertificateKeeper::open(&config.tls, data, names, clock.now())?);
     let listeners = Listeners::bind(config, certificates.clone())?;
 
     let app = Arc::new(App::open_or_create(config, presets.clone(), clock).await?);
     let addresses = ServerFile {
-        http: listeners.http.as_ref().map_or(ListenAddress::Off, |listener| ListenAddress::At(listener.address())),
-        https: listeners.https.as_ref().map_or(ListenAddress::Off, |listener| ListenAddress::At(listener.address())),
+        http: listeners.address("http", Network::Public),
+        https: listeners.address("https", Network::Public),
         domain: config.listen.domain.clone(),
         domain_is_set: config.listen.domain_is_set,
     };
@@ -126,11 +122,19 @@ async fn start(
 
     let cursor = app.artifacts.last_change().await.context("cannot read the change log")?;
     let plane = RegistryPlane::new(app.clone(), config);
-    let server = Arc::new(Server::new(plane, hosts, observers, config.limits.clone()));
+    let site = Site {
+        hosts,
+        proxies: Proxies::new(config.private.trusted_proxies.iter().map(|range| range.0).collect()),
+        https_port: addresses.https.port(),
+        private_https_port: listeners.address("https", Network::Private).port(),
+    };
+    let server = Arc::new(Server::new(plane, site, observers, config.limits.clone()));
     let connections = Connections::new(config.limits.connections);
     let stop_accepting = CancellationToken::new();
-    for listener in [listeners.http, listeners.https].into_iter().flatten() {
-        tracing::info!(address = %listener.address(), "Listening on {}://{}", listener.scheme(), listener.address());
+    for listener in listeners.0 {
+        let as_what = if listener.network() == Network::Private { ", as the private endpoint" } else { "" };
+        let (scheme, address) = (listener.scheme(), listener.address());
+        tracing::info!(%address, "Listening on {scheme}://{address}{as_what}");
         tokio::spawn(listener.run(server.clone(), connections.clone(), stop_accepting.clone()));
     }
     let upkeep = Upkeep::start(&app, config, certificates, cursor);
@@ -162,21 +166,30 @@ impl Started {
 const TIDY: Duration = Duration::from_secs(5);
 
 /// The sockets that are listened on.
-struct Listeners {
-    http: Option<Listener>,
-    https: Option<Listener>,
-}
+struct Listeners(Vec<Listener>);
 
 impl Listeners {
     fn bind(config: &Config, certificates: Arc<dyn ResolvesServerCert>) -> Result<Self, anyhow::Error> {
-        let bind = |address: ListenAddress, scheme: Scheme| -> Result<Option<Listener>, anyhow::Error> {
-            let ListenAddress::At(address): ListenAddress = address else { return Ok(None) };
-            let address: SocketAddr = address;
-            Listener::bind(address, scheme).map(Some)
-        };
-        let http = bind(config.listen.http, Scheme::Http)?;
-        let https = bind(config.listen.https, Scheme::Https(TlsAcceptor::from(server_config(certificates)?)))?;
-        Ok(Self { http, https })
+        let https = Scheme::Https(TlsAcceptor::from(server_config(certificates)?));
+        let wanted = [
+            (config.listen.http, Scheme::Http, Network::Public),
+            (config.listen.https, https.clone(), Network::Public),
+            (config.private.http, Scheme::Http, Network::Private),
+            (config.private.https, https, Network::Private),
+        ];
+        let mut listeners = Vec::new();
+        for (address, scheme, network) in wanted {
+            if let ListenAddress::At(address) = address {
+                listeners.push(Listener::bind(address, scheme, network)?);
+            }
+        }
+        Ok(Self(listeners))
+    }
+
+    /// Where one of them really listens.
+    fn address(&self, scheme: &str, network: Network) -> ListenAddress {
+        let listener = self.0.iter().find(|listener| listener.scheme() == scheme && listener.network() == network);
+        listener.map_or(ListenAddress::Off, |listener| ListenAddress::At(listener.address()))
     }
 }
 

@@ -6,7 +6,7 @@ use wharf_model::Digest;
 
 use crate::image::Image;
 use crate::response::TestResponse;
-use crate::server::TestServer;
+use crate::server::{LOCAL, TestServer};
 
 /// Somebody who calls a registry. Clones are the same caller.
 #[derive(Clone, Debug)]
@@ -14,17 +14,31 @@ pub struct Client<'a> {
     server: &'a TestServer,
     registry: String,
     authorization: Option<String>,
+    origin: wharf_model::Client,
 }
 
 impl<'a> Client<'a> {
     pub(crate) fn new(server: &'a TestServer, registry: &str, authorization: Option<String>) -> Self {
-        Self { server, registry: registry.to_owned(), authorization }
+        Self { server, registry: registry.to_owned(), authorization, origin: LOCAL }
     }
 
     /// The same caller with the same credentials, who calls another registry.
     #[must_use]
     pub fn at(&self, registry: &str) -> Self {
         Self { registry: registry.to_owned(), ..self.clone() }
+    }
+
+    /// The same caller at another address.
+    #[must_use]
+    pub fn from(&self, address: &str) -> Self {
+        let address = address.parse().expect("tests write addresses well");
+        Self { origin: wharf_model::Client { address, is_private: false }, ..self.clone() }
+    }
+
+    /// The same caller over the private endpoint.
+    #[must_use]
+    pub fn privately(&self) -> Self {
+        Self { origin: wharf_model::Client { is_private: true, ..self.origin }, ..self.clone() }
     }
 
     /// Begins a request.
@@ -34,7 +48,7 @@ impl<'a> Client<'a> {
         if let Some(authorization) = &self.authorization {
             request = request.header(header::AUTHORIZATION, authorization);
         }
-        RequestBuilder { server: self.server, registry: self.registry.clone(), request }
+        RequestBuilder { server: self.server, registry: self.registry.clone(), origin: self.origin, request }
     }
 
     /// `GET`.
@@ -93,6 +107,7 @@ impl<'a> Client<'a> {
 pub struct RequestBuilder<'a> {
     server: &'a TestServer,
     registry: String,
+    origin: wharf_model::Client,
     request: http::request::Builder,
 }
 
@@ -118,6 +133,6 @@ impl RequestBuilder<'_> {
     /// Sends the request with this body, without saying how long it is.
     pub async fn stream(self, body: Body) -> TestResponse {
         let request = self.request.body(body).expect("tests write methods, paths and headers well");
-        TestResponse::read(self.server.serve(&self.registry, request).await).await
+        TestResponse::read(self.server.serve_from(&self.registry, self.origin, request).await).await
     }
 }

@@ -1,6 +1,7 @@
 //! The installation under test.
 
 use std::fmt;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -12,7 +13,7 @@ use uuid::Builder;
 use wharf_blobs::FileStore;
 use wharf_data_plane::{DataPlane, DataPlaneConfig, RequestHost};
 use wharf_identity::{Identity, SealingKey, SystemRandom};
-use wharf_metadata::{Database, DatabaseUrl, NewRegistry, RegistryRow, registries};
+use wharf_metadata::{Database, DatabaseUrl, NewRegistry, RegistryRow, RegistrySettings, registries};
 use wharf_model::{Action, Clock, FakeClock, RegistryName, RegistryUid, Timestamp};
 use wharf_registry::{Artifacts, Settings};
 
@@ -73,6 +74,11 @@ impl TestServer {
 
     /// Adds a registry with an admin user.
     pub async fn add_registry(&self, name: &str) -> Arc<RegistryRow> {
+        self.add_registry_with(name, RegistrySettings::default()).await
+    }
+
+    /// Adds a registry with an admin user and settings of its own.
+    pub async fn add_registry_with(&self, name: &str, settings: RegistrySettings) -> Arc<RegistryRow> {
         let name: RegistryName = name.parse().expect("tests name registries well");
         let number = self.uids.fetch_add(1, Ordering::Relaxed);
         let uid = RegistryUid(Builder::from_u128(u128::from(number)).into_uuid());
@@ -88,7 +94,7 @@ impl TestServer {
             admin_passwords: credentials.sealed,
             created_at: self.clock.now(),
             resource_id: wharf_model::ResourceId::root(),
-            settings: Default::default(),
+            settings,
         };
         self.artifacts
             .database()
@@ -154,7 +160,7 @@ impl TestServer {
         let registry = self.registry(registry).await;
         let name = registry.name.as_str();
         let credentials = wharf_identity::Credentials::Basic { username: name, password: Self::PASSWORD };
-        let caller = self.identity.authenticate(&registry, credentials).await.expect("the admin user is let in");
+        let caller = self.identity.authenticate(&registry, credentials, None).await.expect("the admin user is let in");
         let scopes: Vec<_> = scopes.iter().map(|scope| scope.parse().expect("tests write scopes well")).collect();
         let issued = self.identity.access_token(&registry, &format!("{name}.example.com"), &caller, &scopes).await;
         issued.expect("a token can be issued")
@@ -162,10 +168,20 @@ impl TestServer {
 
     /// Answers a request for a registry, as the server would after it looked at the host.
     pub async fn serve(&self, registry: &str, request: Request<Body>) -> Response<Body> {
+        self.serve_from(registry, LOCAL, request).await
+    }
+
+    /// Answers a request for a registry that came from `client`.
+    pub async fn serve_from(
+        &self,
+        registry: &str,
+        client: wharf_model::Client,
+        request: Request<Body>,
+    ) -> Response<Body> {
         let registry = self.registry(registry).await;
         let login_server = format!("{}.example.com", registry.name);
         let base_url = self.base_url.clone().unwrap_or_else(|| format!("https://{login_server}"));
-        self.plane.serve(RequestHost { registry, login_server, base_url }, request).await
+        self.plane.serve(RequestHost { registry, login_server, base_url, client }, request).await
     }
 
     /// The use cases behind the data plane.
@@ -197,6 +213,10 @@ impl TestServer {
         self.directory.path()
     }
 }
+
+/// Where requests come from unless a test says otherwise.
+pub(crate) const LOCAL: wharf_model::Client =
+    wharf_model::Client { address: IpAddr::V4(Ipv4Addr::LOCALHOST), is_private: false };
 
 impl fmt::Debug for TestServer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -5,5 +5,6 @@ mod blobs;
 mod headers;
 mod lists;
 mod manifests;
+mod network;
 mod token;
 mod uploads;

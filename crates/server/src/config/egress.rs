@@ -7,32 +7,23 @@ use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
 
+use ipnet::IpNet;
 use serde::Deserialize;
 
 /// A range of addresses such as `10.0.0.0/8`, or one address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
-pub(crate) struct Cidr {
-    network: IpAddr,
-    prefix_bits: u8,
-}
+pub(crate) struct Cidr(pub(crate) IpNet);
 
 impl FromStr for Cidr {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let wrong = || format!("{text:?} is not a range of addresses; write it as 10.0.0.0/8, fd00::/8 or 192.168.7.1");
-        let (address, prefix) = match text.trim().split_once('/') {
-            Some((address, prefix)) => (address, Some(prefix)),
-            None => (text.trim(), None),
-        };
-        let network: IpAddr = address.parse().map_err(|_| wrong())?;
-        let width = if network.is_ipv4() { 32 } else { 128 };
-        let prefix_bits = match prefix {
-            None => width,
-            Some(prefix) => prefix.parse().ok().filter(|bits| *bits <= width).ok_or_else(wrong)?,
-        };
-        Ok(Self { network, prefix_bits })
+        let text = text.trim();
+        let net = text.parse::<IpNet>().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from));
+        net.map(Self).ok_or_else(|| {
+            format!("{text:?} is not a range of addresses; write it as 10.0.0.0/8, fd00::/8 or 192.168.7.1")
+        })
     }
 }
 
@@ -46,7 +37,7 @@ impl TryFrom<String> for Cidr {
 
 impl fmt::Display for Cidr {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.network, self.prefix_bits)
+        self.0.fmt(f)
     }
 }
 

@@ -1,13 +1,14 @@
 //! Where the server listens and under which names it is known.
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 
 use anyhow::bail;
 use serde::{Deserialize, Serialize};
 
-use super::{Config, Layers, Origin};
+use super::layers::Origin;
+use super::{Config, Layers};
 
 /// Addresses and names.
 #[derive(Clone, Debug)]
@@ -39,16 +40,14 @@ impl ListenConfig {
     }
 
     pub(super) fn validate(&self, config: &Config) -> Result<(), anyhow::Error> {
-        let (http, https) = (config.place("http"), config.place("https"));
-        match (self.http, self.https) {
-            (ListenAddress::Off, ListenAddress::Off) => {
-                bail!("{http} and {https} are both off, so nothing would be served; give one of them an address")
-            }
-            (ListenAddress::At(a), ListenAddress::At(b)) if a == b && a.port() != 0 => {
-                bail!("{http} and {https} are both {a}; give each a port of its own")
-            }
-            _ => Ok(()),
+        if self.http == ListenAddress::Off && self.https == ListenAddress::Off {
+            bail!(
+                "{} and {} are both off, so nothing would be served; give one of them an address",
+                config.place("http"),
+                config.place("https")
+            );
         }
+        Ok(())
     }
 }
 
@@ -68,6 +67,14 @@ impl ListenAddress {
         match self {
             Self::Off => None,
             Self::At(address) => Some(address.port()),
+        }
+    }
+
+    /// The address, unless the listener is off.
+    pub(crate) fn ip(self) -> Option<IpAddr> {
+        match self {
+            Self::Off => None,
+            Self::At(address) => Some(address.ip()),
         }
     }
 }

@@ -7,27 +7,29 @@
 mod cors;
 mod egress;
 mod gc;
+mod layers;
 mod limits;
 mod listen;
 mod log;
+mod private;
 mod storage;
 mod tls;
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use clap::ArgMatches;
-use clap::parser::ValueSource;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use self::cors::CorsConfig;
 pub(crate) use self::egress::Cidr;
 pub(crate) use self::gc::GcConfig;
+use self::layers::{Layers, Origin};
 pub(crate) use self::limits::LimitsConfig;
 pub(crate) use self::listen::{Domain, ListenAddress, ListenConfig};
 pub(crate) use self::log::{AccessLog, LogConfig, LogFormat};
+pub(crate) use self::private::PrivateConfig;
 pub(crate) use self::storage::{Location, StorageConfig};
 pub(crate) use self::tls::TlsConfig;
 use crate::data_dir::{DataDir, ServerFile};
@@ -42,6 +44,8 @@ pub(crate) struct Config {
     pub(crate) data: PathBuf,
     /// Addresses and names.
     pub(crate) listen: ListenConfig,
+    /// Listeners that count as the private endpoint, and proxies in front.
+    pub(crate) private: PrivateConfig,
     /// Where rows and bytes are kept.
     pub(crate) storage: StorageConfig,
     /// The certificate, when it is not our own.
@@ -58,32 +62,6 @@ pub(crate) struct Config {
     pub(crate) allow_internal: Vec<Cidr>,
     /// Where each key's value comes from.
     pub(crate) origins: BTreeMap<&'static str, Origin>,
-}
-
-/// Where a value comes from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Origin {
-    /// A flag on the command line, such as `--data`.
-    Flag(String),
-    /// A variable such as `WHARF_DATA`.
-    Environment(String),
-    /// The file that was read.
-    File(PathBuf),
-    /// The server that runs, or ran last, on the data directory.
-    Server(PathBuf),
-    /// Nobody said anything.
-    Default,
-}
-
-impl fmt::Display for Origin {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Flag(flag) => f.write_str(flag),
-            Self::Environment(variable) => f.write_str(variable),
-            Self::File(path) | Self::Server(path) => path.display().fmt(f),
-            Self::Default => f.write_str("default"),
-        }
-    }
 }
 
 /// Flags that every command understands.
@@ -118,6 +96,8 @@ pub(crate) struct CommonFlags {
 #[command(next_help_heading = "Serving")]
 pub(crate) struct ServeFlags {
     #[command(flatten)]
+    private: private::PrivateFlags,
+    #[command(flatten)]
     tls: tls::TlsFlags,
     #[command(flatten)]
     log: log::LogFlags,
@@ -137,6 +117,9 @@ struct ConfigFile {
     http: Option<ListenAddress>,
     https: Option<ListenAddress>,
     domain: Option<Domain>,
+    private_http: Option<ListenAddress>,
+    private_https: Option<ListenAddress>,
+    trusted_proxies: Option<Vec<Cidr>>,
     allow_internal: Option<Vec<Cidr>>,
     #[serde(default)]
     tls: tls::TlsSection,
@@ -190,6 +173,11 @@ impl Config {
                     running.filter(|server| server.domain_is_set).map(|server| server.domain.clone()),
                 ),
             ),
+            private: PrivateConfig::layer(
+                &mut layers,
+                &flags.private,
+                (file.private_http, file.private_https, file.trusted_proxies),
+            ),
             storage: StorageConfig {
                 database: layers.pick_option("database", "database", common.database.clone(), file.database),
                 blobs: layers.pick_option("blobs", "blobs", common.blobs.clone(), file.blobs),
@@ -219,6 +207,7 @@ impl Config {
     /// Names the keys that contradict each other, and where their values come from.
     fn validate(&self) -> Result<(), anyhow::Error> {
         self.listen.validate(self)?;
+        self.private.validate(self)?;
         self.tls.validate(self)?;
         self.limits.validate(self)?;
         self.gc.validate(self)?;
@@ -242,6 +231,7 @@ impl Config {
             location.as_ref().map_or_else(|| default.to_owned(), Location::masked)
         };
         let path = |path: &Option<PathBuf>| path.as_ref().map_or_else(String::new, |path| path.display().to_string());
+        let list = |ranges: &[Cidr]| ranges.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
         let seconds = |span: std::time::Duration| span.as_secs().to_string();
         let values = [
             ("data", self.data.display().to_string()),
@@ -250,7 +240,10 @@ impl Config {
             ("domain", self.listen.domain.to_string()),
             ("database", address(&self.storage.database, "SQLite in the data directory")),
             ("blobs", address(&self.storage.blobs, "files in the data directory")),
-            ("allow_internal", self.allow_internal.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")),
+            ("private_http", self.private.http.to_string()),
+            ("private_https", self.private.https.to_string()),
+            ("trusted_proxies", list(&self.private.trusted_proxies)),
+            ("allow_internal", list(&self.allow_internal)),
             ("tls.cert", path(&self.tls.cert)),
             ("tls.key", path(&self.tls.key)),
             ("log.format", self.log.format.to_string()),
@@ -287,64 +280,6 @@ impl Entry {
     }
 }
 
-/// Chooses between the places that may set a key, and remembers the choice.
-struct Layers<'a> {
-    matches: &'a ArgMatches,
-    path: Option<PathBuf>,
-    server: Option<PathBuf>,
-    origins: BTreeMap<&'static str, Origin>,
-}
-
-impl Layers<'_> {
-    /// The value of `key`: `given` on the command line or in the environment (there it is called `id`), `file`, default.
-    fn pick<T>(
-        &mut self,
-        key: &'static str,
-        id: &str,
-        given: Option<T>,
-        file: Option<T>,
-        default: impl FnOnce() -> T,
-    ) -> T {
-        self.pick_option(key, id, given, file).unwrap_or_else(default)
-    }
-
-    /// Like [`Layers::pick`] for a key without a default.
-    fn pick_option<T>(&mut self, key: &'static str, id: &str, given: Option<T>, file: Option<T>) -> Option<T> {
-        let origin = match (&given, &file) {
-            (Some(_), _) => self.given_origin(id),
-            (None, Some(_)) => Origin::File(self.path.clone().unwrap_or_default()),
-            (None, None) => Origin::Default,
-        };
-        self.origins.insert(key, origin);
-        given.or(file)
-    }
-
-    /// Like [`Layers::pick`], with what a server on the data directory does before the default.
-    fn pick_with_server<T>(
-        &mut self,
-        key: &'static str,
-        (given, file, server): (Option<T>, Option<T>, Option<T>),
-        default: impl FnOnce() -> T,
-    ) -> T {
-        match (self.pick_option(key, key, given, file), server) {
-            (Some(value), _) => value,
-            (None, Some(value)) => {
-                self.origins.insert(key, Origin::Server(self.server.clone().unwrap_or_default()));
-                value
-            }
-            (None, None) => default(),
-        }
-    }
-
-    fn given_origin(&self, id: &str) -> Origin {
-        // A command does not know every id: what it does not know was not given to it.
-        match self.matches.try_contains_id(id).ok().and_then(|_| self.matches.value_source(id)) {
-            Some(ValueSource::EnvVariable) => Origin::Environment(format!("WHARF_{}", id.to_uppercase())),
-            _ => Origin::Flag(format!("--{}", id.replace('_', "-"))),
-        }
-    }
-}
-
 fn read_file(path: &Path) -> Result<ConfigFile, anyhow::Error> {
     let text = std::fs::read_to_string(path).with_context(|| {
         format!("cannot read the configuration file {}; check the path given with --config", path.display())
@@ -357,88 +292,4 @@ fn parse_file(text: &str) -> Result<ConfigFile, toml::de::Error> {
 }
 
 #[cfg(test)]
-mod tests {
-    use clap::{Args as _, FromArgMatches as _};
-
-    use super::*;
-
-    fn load(arguments: &[&str]) -> Result<Config, anyhow::Error> {
-        let command = ServeFlags::augment_args(CommonFlags::augment_args(clap::Command::new("wharf")));
-        let matches = command.try_get_matches_from(std::iter::once(&"wharf").chain(arguments))?;
-        let common = CommonFlags::from_arg_matches(&matches)?;
-        let serve = ServeFlags::from_arg_matches(&matches)?;
-        Config::load(&common, Some(&serve), &matches)
-    }
-
-    fn file(text: &str) -> (tempfile::TempDir, String) {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("wharf.toml");
-        std::fs::write(&path, text).unwrap();
-        let path = path.to_str().unwrap().to_owned();
-        (directory, path)
-    }
-
-    #[test]
-    fn defaults_start_a_server_on_a_laptop() {
-        let config = load(&[]).unwrap();
-        assert_eq!(config.data, Path::new("wharf-data"));
-        assert_eq!(config.listen.http.to_string(), "127.0.0.1:5000");
-        assert_eq!(config.listen.https.to_string(), "127.0.0.1:5443");
-        assert_eq!(config.listen.domain.to_string(), "wharf.localhost");
-        assert!(!config.listen.domain_is_set);
-        assert!(config.storage.database.is_none() && config.storage.blobs.is_none());
-    }
-
-    #[test]
-    fn a_flag_goes_before_the_file_and_the_file_before_the_default() {
-        let (_directory, path) = file("data = \"/from/file\"\nhttp = \"0.0.0.0:80\"\n[limits]\nconnections = 7\n");
-        let config = load(&["--config", &path, "--data", "/from/flag"]).unwrap();
-        assert_eq!(config.data, Path::new("/from/flag"));
-        assert_eq!(config.origins["data"], Origin::Flag("--data".to_owned()));
-        assert_eq!(config.listen.http.to_string(), "0.0.0.0:80");
-        assert_eq!(config.origins["http"], Origin::File(path.into()));
-        assert_eq!(config.limits.connections, 7);
-        assert_eq!(config.origins["https"], Origin::Default);
-    }
-
-    #[test]
-    fn errors_name_file_key_and_place() {
-        let (_directory, path) = file("http = \"127.0.0.1:5000\"\ndomian = \"x\"\n");
-        let message = format!("{:#}", load(&["--config", &path]).unwrap_err());
-        assert!(message.contains(&path) && message.contains("line 2") && message.contains("domian"), "{message}");
-
-        let (_directory, path) = file("[limits]\nconnections = \"many\"\n");
-        let message = format!("{:#}", load(&["--config", &path]).unwrap_err());
-        assert!(message.contains("line 2") && message.contains("connections"), "{message}");
-
-        let (_directory, path) = file("https = \"nowhere\"\n");
-        let message = format!("{:#}", load(&["--config", &path]).unwrap_err());
-        assert!(message.contains("line 1") && message.contains("address"), "{message}");
-    }
-
-    #[test]
-    fn contradictions_name_both_places() {
-        let message = format!("{:#}", load(&["--tls-cert", "a.pem"]).unwrap_err());
-        assert!(message.contains("--tls-cert") && message.contains("tls.key"), "{message}");
-        let message = format!("{:#}", load(&["--http", "off", "--https", "off"]).unwrap_err());
-        assert!(message.contains("--http") && message.contains("--https"), "{message}");
-    }
-
-    #[test]
-    fn origins_are_origins() {
-        let (_directory, path) = file("[cors]\nallowed_origins = [\"https://portal.example.com\"]\n");
-        assert_eq!(load(&["--config", &path]).unwrap().cors.allowed_origins, ["https://portal.example.com"]);
-        for wrong in ["*", "portal.example.com", "https://portal.example.com/", "https://portal.example.com:443"] {
-            let (_directory, path) = file(&format!("[cors]\nallowed_origins = [{wrong:?}]\n"));
-            let message = format!("{:#}", load(&["--config", &path]).unwrap_err());
-            assert!(message.contains("cors.allowed_origins") && message.contains(&path), "{message}");
-        }
-    }
-
-    #[test]
-    fn internal_ranges_are_repeatable_and_comma_separated() {
-        let config = load(&["--allow-internal", "10.0.0.0/8,192.168.7.1", "--allow-internal", "fd00::/8"]).unwrap();
-        let ranges: Vec<_> = config.allow_internal.iter().map(ToString::to_string).collect();
-        assert_eq!(ranges, ["10.0.0.0/8", "192.168.7.1/32", "fd00::/8"]);
-    }
-}
+mod tests;

@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use axum::body::Body;
 use bytes::{Buf as _, Bytes};
@@ -18,20 +19,28 @@ use super::exchange::Exchange;
 pub(super) struct ReceivedBody {
     inner: Incoming,
     count: Arc<AtomicU64>,
+    deadline: Option<Pin<Box<tokio::time::Sleep>>>,
 }
 
 impl ReceivedBody {
-    pub(super) fn new(inner: Incoming, count: Arc<AtomicU64>) -> Self {
-        Self { inner, count }
+    /// Counts in `count`. With a `deadline` the body fails once that much time has passed.
+    pub(super) fn new(inner: Incoming, count: Arc<AtomicU64>, deadline: Option<Duration>) -> Self {
+        Self { inner, count, deadline: deadline.map(|span| Box::pin(tokio::time::sleep(span))) }
     }
 }
 
 impl HttpBody for ReceivedBody {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = axum::Error;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        let poll = Pin::new(&mut self.inner).poll_frame(cx);
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        let poll = Pin::new(&mut self.inner).poll_frame(cx).map_err(axum::Error::new);
+        if poll.is_pending()
+            && let Some(deadline) = &mut self.deadline
+            && deadline.as_mut().poll(cx).is_ready()
+        {
+            return Poll::Ready(Some(Err(axum::Error::new("the request's body took too long"))));
+        }
         if let Poll::Ready(Some(Ok(frame))) = &poll
             && let Some(data) = frame.data_ref()
         {

@@ -1,28 +1,24 @@
-//! One connection: handshake, protocol, time limits, and its part in an orderly end.
-//!
-//! Time limits cost nothing per request. A connection notes when it last made progress, and one timer per connection
-//! looks at the notes now and then.
+//! One connection: handshake, protocol, and its part in an orderly end. Time limits are in `progress` and `drive`.
 
 use std::collections::HashMap;
-use std::io::{self, IoSlice};
-use std::net::SocketAddr;
-use std::pin::{Pin, pin};
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, LazyLock, Mutex, PoisonError};
-use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::io;
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio_util::task::TaskTracker;
 
-use super::listener::Scheme;
+use super::drive::drive;
+use super::listener::{Entrance, Scheme};
+use super::progress::{ConnectionState, Watched};
 use super::service::{Plane, Server};
-use crate::config::LimitsConfig;
 
 /// Read buffer of a connection at most, in bytes: a body arrives in pieces of up to this size. Large pieces spare system
 /// calls and hand-overs to the hasher; the buffer grows only for clients that fill it.
@@ -61,7 +57,13 @@ impl Connections {
     }
 
     /// Serves a connection in a task of its own.
-    pub(super) fn serve<P: Plane>(&self, slot: OwnedSemaphorePermit, stream: TcpStream, served: Arc<Served<P>>) {
+    pub(super) fn serve<P: Plane>(
+        &self,
+        slot: OwnedSemaphorePermit,
+        stream: TcpStream,
+        peer: IpAddr,
+        served: Arc<Served<P>>,
+    ) {
         let id = self.inner.next.fetch_add(1, Ordering::Relaxed);
         let (finish, told) = oneshot::channel();
         match self.inner.open.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
@@ -77,7 +79,7 @@ impl Connections {
                     open.remove(&id);
                 }
             });
-            served.run(stream, told).await;
+            served.run(stream, peer, told).await;
         });
     }
 
@@ -108,13 +110,13 @@ impl<F: FnMut()> Drop for OnDrop<F> {
 pub(super) struct Served<P> {
     server: Arc<Server<P>>,
     scheme: Scheme,
-    address: SocketAddr,
+    entrance: Entrance,
     http1: http1::Builder,
     http2: http2::Builder<TokioExecutor>,
 }
 
 impl<P: Plane> Served<P> {
-    pub(super) fn new(server: Arc<Server<P>>, scheme: Scheme, address: SocketAddr) -> Arc<Self> {
+    pub(super) fn new(server: Arc<Server<P>>, scheme: Scheme, entrance: Entrance) -> Arc<Self> {
         let limits = &server.limits;
         let mut http1 = http1::Builder::new();
         http1.max_buf_size(READ_BUFFER_BYTES).max_header_size(limits.header_bytes);
@@ -130,16 +132,16 @@ impl<P: Plane> Served<P> {
             // An upload is bound by its window: 1 MiB allows 1 GB/s at a round trip of a millisecond.
             .initial_stream_window_size(1024 * 1024)
             .initial_connection_window_size(4 * 1024 * 1024);
-        Arc::new(Self { server, scheme, address, http1, http2 })
+        Arc::new(Self { server, scheme, entrance, http1, http2 })
     }
 
-    async fn run(self: Arc<Self>, stream: TcpStream, mut told: oneshot::Receiver<()>) {
+    async fn run(self: Arc<Self>, stream: TcpStream, peer: IpAddr, mut told: oneshot::Receiver<()>) {
         // Answers are written whole; waiting for more to send would only delay them.
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "A connection was gone before it was served");
             return;
         }
-        let _open = self.server.metrics().open_connection(self.scheme.as_str());
+        let _open = self.server.metrics().open_connection(self.entrance.name());
         let state = Arc::new(ConnectionState::default());
         let limit = self.server.limits.idle_timeout;
         match &self.scheme {
@@ -152,12 +154,12 @@ impl<P: Plane> Served<P> {
                 };
                 // Otherwise it is gone, or was silent for too long.
                 if let Ok(Ok(is_http2)) = first {
-                    let io = Watched { inner: stream, state: state.clone() };
-                    self.speak(io, state, is_http2, told).await;
+                    let io = Watched::new(stream, state.clone());
+                    self.speak(io, peer, state, is_http2, told).await;
                 }
             }
             Scheme::Https(acceptor) => {
-                let io = Watched { inner: stream, state: state.clone() };
+                let io = Watched::new(stream, state.clone());
                 let accepted = tokio::select! {
                     biased;
                     _ = &mut told => return,
@@ -166,7 +168,7 @@ impl<P: Plane> Served<P> {
                 match accepted {
                     Ok(Ok(io)) => {
                         let is_http2 = io.get_ref().1.alpn_protocol() == Some(b"h2");
-                        self.speak(io, state, is_http2, told).await;
+                        self.speak(io, peer, state, is_http2, told).await;
                     }
                     // Probes, and clients that do not trust the authority yet: theirs to tell.
                     Ok(Err(error)) => tracing::debug!(%error, "A TLS handshake failed"),
@@ -176,8 +178,14 @@ impl<P: Plane> Served<P> {
         }
     }
 
-    async fn speak<I>(self: Arc<Self>, io: I, state: Arc<ConnectionState>, is_http2: bool, told: oneshot::Receiver<()>)
-    where
+    async fn speak<I>(
+        self: Arc<Self>,
+        io: I,
+        peer: IpAddr,
+        state: Arc<ConnectionState>,
+        is_http2: bool,
+        told: oneshot::Receiver<()>,
+    ) where
         I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let (builder1, builder2) = (self.http1.clone(), self.http2.clone());
@@ -186,8 +194,7 @@ impl<P: Plane> Served<P> {
         let service = service_fn(move |request| {
             let (served, state) = (self.clone(), noted.clone());
             async move {
-                let scheme = served.scheme.as_str();
-                Ok::<_, std::convert::Infallible>(served.server.answer(scheme, served.address, state, request).await)
+                Ok::<_, std::convert::Infallible>(served.server.answer(&served.entrance, peer, state, request).await)
             }
         });
         let io = TokioIo::new(io);
@@ -198,83 +205,6 @@ impl<P: Plane> Served<P> {
         }
     }
 }
-
-/// A connection that can be asked to end after the requests in flight.
-trait Graceful: Future<Output = hyper::Result<()>> {
-    fn finish(self: Pin<&mut Self>);
-}
-
-impl<I, S, B> Graceful for http1::Connection<I, S>
-where
-    S: hyper::service::HttpService<hyper::body::Incoming, ResBody = B>,
-    S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-    I: hyper::rt::Read + hyper::rt::Write + Unpin + 'static,
-    B: http_body::Body + 'static,
-    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-{
-    fn finish(self: Pin<&mut Self>) {
-        self.graceful_shutdown();
-    }
-}
-
-impl<I, S, B, E> Graceful for http2::Connection<I, S, E>
-where
-    S: hyper::service::HttpService<hyper::body::Incoming, ResBody = B>,
-    S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-    I: hyper::rt::Read + hyper::rt::Write + Unpin + 'static,
-    B: http_body::Body + 'static,
-    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-    E: hyper::rt::bounds::Http2ServerConnExec<S::Future, B>,
-{
-    fn finish(self: Pin<&mut Self>) {
-        self.graceful_shutdown();
-    }
-}
-
-/// Runs a connection to its end, or until a time limit ends it.
-async fn drive<C: Graceful>(
-    connection: C,
-    state: &ConnectionState,
-    limits: &LimitsConfig,
-    mut told: oneshot::Receiver<()>,
-) {
-    let mut connection = pin!(connection);
-    let mut look_every = limits.idle_timeout.min(limits.stall_timeout) / 4;
-    let mut look = pin!(tokio::time::sleep(look_every));
-    let mut finishing = false;
-    loop {
-        tokio::select! {
-            biased;
-            ended = connection.as_mut() => {
-                if let Err(error) = ended {
-                    // Almost always a client that went away, which its access line tells.
-                    tracing::debug!(%error, "A connection ended early");
-                }
-                return;
-            }
-            _ = &mut told, if !finishing => {
-                finishing = true;
-                connection.as_mut().finish();
-                look_every = GOODBYE;
-                look.as_mut().reset(tokio::time::Instant::now() + look_every);
-            }
-            () = look.as_mut() => {
-                if finishing && state.is_idle() {
-                    // A peer of HTTP/2 is asked to confirm, which one that hangs never does.
-                    return;
-                }
-                if let Some(reason) = state.exceeded(limits) {
-                    tracing::debug!("Closed a connection: {reason}");
-                    return;
-                }
-                look.as_mut().reset(tokio::time::Instant::now() + look_every);
-            }
-        }
-    }
-}
-
-/// How long an idle peer may take to confirm that the connection ends.
-const GOODBYE: Duration = Duration::from_millis(300);
 
 /// Whether a client begins with HTTP/2's preface without being asked ("prior knowledge"). No method of HTTP/1 begins
 /// with `PRI `, so four bytes decide. Source: RFC 9113, 3.4.
@@ -294,146 +224,5 @@ async fn is_http2(stream: &TcpStream) -> io::Result<bool> {
         }
         // The rest of the word is on its way; peeking again at once would find the same.
         tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-}
-
-/// What a connection notes about its progress. Times are milliseconds since the process began, 0 for "not so".
-#[derive(Debug)]
-pub(super) struct ConnectionState {
-    in_flight: AtomicU32,
-    idle_since: AtomicU64,
-    write_blocked_since: AtomicU64,
-}
-
-impl Default for ConnectionState {
-    fn default() -> Self {
-        Self {
-            in_flight: AtomicU32::new(0),
-            idle_since: AtomicU64::new(now_ms()),
-            write_blocked_since: AtomicU64::new(0),
-        }
-    }
-}
-
-impl ConnectionState {
-    /// A request has begun.
-    pub(super) fn begin(&self) {
-        self.in_flight.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// A request has ended at `at`.
-    pub(super) fn end(&self, at: Instant) {
-        self.idle_since.store(ms_at(at), Ordering::Relaxed);
-        self.in_flight.fetch_sub(1, Ordering::Relaxed);
-    }
-
-    fn is_idle(&self) -> bool {
-        self.in_flight.load(Ordering::Relaxed) == 0
-    }
-
-    fn exceeded(&self, limits: &LimitsConfig) -> Option<&'static str> {
-        let now = now_ms();
-        let longer =
-            |since: u64, limit: Duration| since != 0 && Duration::from_millis(now.saturating_sub(since)) > limit;
-        if longer(self.write_blocked_since.load(Ordering::Relaxed), limits.stall_timeout) {
-            return Some("its client does not read the answer");
-        }
-        // A body that does not arrive is the data plane's to notice: only it knows whether it waits for one.
-        (self.is_idle() && longer(self.idle_since.load(Ordering::Relaxed), limits.idle_timeout))
-            .then_some("no request came for too long")
-    }
-}
-
-fn set_since(since: &AtomicU64, is_so: bool) {
-    match (since.load(Ordering::Relaxed), is_so) {
-        (0, true) => since.store(now_ms(), Ordering::Relaxed),
-        (0, false) | (_, true) => {}
-        (_, false) => since.store(0, Ordering::Relaxed),
-    }
-}
-
-fn now_ms() -> u64 {
-    ms_at(Instant::now())
-}
-
-fn ms_at(at: Instant) -> u64 {
-    static BEGAN: LazyLock<Instant> = LazyLock::new(Instant::now);
-    u64::try_from(at.saturating_duration_since(*BEGAN).as_millis()).unwrap_or(u64::MAX) + 1
-}
-
-/// A stream that notes when the other side stops reading.
-struct Watched<T> {
-    inner: T,
-    state: Arc<ConnectionState>,
-}
-
-impl<T> Watched<T> {
-    fn note<R>(&self, poll: Poll<R>) -> Poll<R> {
-        set_since(&self.state.write_blocked_since, poll.is_pending());
-        poll
-    }
-}
-
-impl<T: AsyncRead + Unpin> AsyncRead for Watched<T> {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_read(cx, buffer)
-    }
-}
-
-impl<T: AsyncWrite + Unpin> AsyncWrite for Watched<T> {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let poll = Pin::new(&mut self.inner).poll_write(cx, bytes);
-        self.note(poll)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffers: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let poll = Pin::new(&mut self.inner).poll_write_vectored(cx, buffers);
-        self.note(poll)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.inner.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_shutdown(cx)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn standstill_is_noticed_and_progress_forgives() {
-        let limits = LimitsConfig {
-            connections: 1,
-            header_bytes: 8192,
-            idle_timeout: Duration::from_millis(20),
-            stall_timeout: Duration::from_millis(20),
-            shutdown_grace: Duration::ZERO,
-        };
-        let state = ConnectionState::default();
-        let wait = || std::thread::sleep(Duration::from_millis(30));
-        assert_eq!(state.exceeded(&limits), None);
-        state.begin();
-        wait();
-        assert_eq!(state.exceeded(&limits), None, "a slow answer is no idle connection");
-        set_since(&state.write_blocked_since, true);
-        wait();
-        assert!(state.exceeded(&limits).unwrap().contains("does not read"));
-        set_since(&state.write_blocked_since, false);
-        state.end(Instant::now());
-        assert_eq!(state.exceeded(&limits), None);
-        wait();
-        assert!(state.exceeded(&limits).unwrap().contains("no request"));
     }
 }

@@ -4,13 +4,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use http::{Method, StatusCode};
+use axum::body::Body;
+use http::{Method, Response, StatusCode};
+use uuid::Uuid;
 use wharf_data_plane::AccessInfo;
 use wharf_metadata::RegistryRow;
+use wharf_model::AccessNote;
 
-use super::connection::ConnectionState;
+use super::progress::ConnectionState;
 use crate::log::{AccessLine, AccessLogger};
 use crate::metrics::{GaugeGuard, Metrics};
+use crate::services::Service;
 
 /// The status in logs and metrics of a request whose client went away before it had an answer, as nginx has it.
 const CLIENT_WENT_AWAY: u16 = 499;
@@ -32,7 +36,12 @@ pub(super) struct Exchange {
     is_quiet: bool,
     status: Option<StatusCode>,
     registry: Option<Arc<RegistryRow>>,
+    /// The service that answers, with the request's id.
+    service: Option<(Service, Uuid)>,
+    /// What the registries' part tells.
     info: Option<AccessInfo>,
+    /// What a service tells.
+    note: Option<AccessNote>,
     /// Bytes of the request's body; shared with the body, if there is one.
     received: Option<Arc<AtomicU64>>,
     /// Bytes of the answer's body that were handed to the connection.
@@ -53,7 +62,9 @@ impl Exchange {
             is_quiet: false,
             status: None,
             registry: None,
+            service: None,
             info: None,
+            note: None,
             received: None,
             sent: 0,
             is_complete: false,
@@ -66,16 +77,28 @@ impl Exchange {
         self.registry = Some(registry);
     }
 
+    /// The service is known that answers.
+    pub(super) fn set_service(&mut self, service: Service, request_id: Uuid) {
+        self.service = Some((service, request_id));
+    }
+
+    /// The service that answers, with the request's id.
+    pub(super) fn service(&self) -> Option<(Service, Uuid)> {
+        self.service
+    }
+
     /// The request has a body, counted here.
     pub(super) fn counter_of_received(&mut self, is_upload: bool) -> Arc<AtomicU64> {
         self._upload = is_upload.then(|| self.observers.metrics.begin_upload());
         self.received.insert(Arc::default()).clone()
     }
 
-    /// The answer's head is known.
-    pub(super) fn answered(&mut self, status: StatusCode, info: Option<AccessInfo>) {
-        self.status = Some(status);
-        self.info = info;
+    /// The answer's head is known. What it tells about the request is taken out.
+    pub(super) fn answered(&mut self, mut response: Response<Body>) -> Response<Body> {
+        self.status = Some(response.status());
+        self.info = response.extensions_mut().remove();
+        self.note = response.extensions_mut().remove();
+        response
     }
 
     /// This one is asked again and again by machines; it leaves a line only if it fails.
@@ -93,17 +116,19 @@ impl Drop for Exchange {
     fn drop(&mut self) {
         let ended = Instant::now();
         self.connection.end(ended);
-        let info = self.info.as_ref();
+        let (info, note) = (self.info.as_ref(), self.note.as_ref());
+        let service = self.service.map(|(service, _)| service.as_str());
+        let caller = note.and_then(|note| note.caller.as_deref()).or(service.map(|_| "-"));
         let line = AccessLine {
-            request_id: info.map(|info| info.request_id),
+            request_id: info.map(|info| info.request_id).or(self.service.map(|(_, request_id)| request_id)),
             method: self.method.as_str(),
-            route: info.map_or("none", |info| info.route),
+            route: info.map(|info| info.route).or(note.map(|note| note.route)).or(service).unwrap_or("none"),
             status: self.status.map_or(CLIENT_WENT_AWAY, |status| status.as_u16()),
             registry: self.registry.as_ref().map(|registry| registry.name.as_str()),
             repository: info.and_then(|info| info.repository.as_ref()).map(|repository| repository.as_str()),
             digest: info.and_then(|info| info.digest.as_ref()).map(|digest| digest.as_str()),
             upload: info.and_then(|info| info.upload).map(|upload| upload.0),
-            caller: info.map(AccessInfo::caller),
+            caller: info.map(AccessInfo::caller).or(caller),
             received_bytes: self.received.as_ref().map_or(0, |received| received.load(Ordering::Relaxed)),
             sent_bytes: self.sent,
             is_cut_short: !self.is_complete,

@@ -35,11 +35,42 @@ impl Scheme {
     }
 }
 
+/// Who comes in by a listener.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Network {
+    /// Everybody: registries' network rules count.
+    Public,
+    /// Those who reach the private endpoint: no rules.
+    Private,
+}
+
+/// Where a connection came in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Entrance {
+    /// The scheme as in a URL.
+    pub(super) scheme: &'static str,
+    pub(super) network: Network,
+    /// The address that is listened on.
+    pub(super) address: SocketAddr,
+}
+
+impl Entrance {
+    /// The listener's name, as in its flag.
+    pub(super) fn name(&self) -> &'static str {
+        match (self.scheme, self.network) {
+            ("https", Network::Public) => "https",
+            ("https", Network::Private) => "private-https",
+            (_, Network::Public) => "http",
+            (_, Network::Private) => "private-http",
+        }
+    }
+}
+
 /// A socket that listens.
 pub(crate) struct Listener {
     socket: TcpListener,
     scheme: Scheme,
-    address: SocketAddr,
+    entrance: Entrance,
 }
 
 impl Listener {
@@ -47,14 +78,15 @@ impl Listener {
     ///
     /// # Errors
     /// When the address cannot be had; the message says what to do.
-    pub(crate) fn bind(address: SocketAddr, scheme: Scheme) -> Result<Self, anyhow::Error> {
+    pub(crate) fn bind(address: SocketAddr, scheme: Scheme, network: Network) -> Result<Self, anyhow::Error> {
+        let mut entrance = Entrance { scheme: scheme.as_str(), network, address };
         let bind = || -> io::Result<TcpListener> {
             let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
             socket.set_reuseaddr(true)?;
             socket.bind(address)?;
             socket.listen(BACKLOG)
         };
-        let flag = format!("--{}", scheme.as_str());
+        let flag = format!("--{}", entrance.name());
         let socket = bind().map_err(|error| {
             let advice = match error.kind() {
                 io::ErrorKind::AddrInUse => {
@@ -72,23 +104,28 @@ impl Listener {
             };
             anyhow::Error::new(error).context(format!("cannot listen on {address}: {advice}"))
         })?;
-        let address = socket.local_addr().context("cannot tell the address that is listened on")?;
-        Ok(Self { socket, scheme, address })
+        entrance.address = socket.local_addr().context("cannot tell the address that is listened on")?;
+        Ok(Self { socket, scheme, entrance })
     }
 
     /// The address, with the port that the kernel chose if none was wanted.
     pub(crate) fn address(&self) -> SocketAddr {
-        self.address
+        self.entrance.address
     }
 
     /// What is spoken on it.
     pub(crate) fn scheme(&self) -> &'static str {
-        self.scheme.as_str()
+        self.entrance.scheme
+    }
+
+    /// Who comes in by it.
+    pub(crate) fn network(&self) -> Network {
+        self.entrance.network
     }
 
     /// Accepts connections until `stop`; each is served in a task of its own, known to `connections`.
     pub(crate) async fn run<P: Plane>(self, server: Arc<Server<P>>, connections: Connections, stop: CancellationToken) {
-        let served = connection::Served::new(server, self.scheme, self.address);
+        let served = connection::Served::new(server, self.scheme, self.entrance);
         loop {
             let accepted = tokio::select! {
                 biased;
@@ -96,19 +133,21 @@ impl Listener {
                 accepted = self.socket.accept() => accepted,
             };
             match accepted {
-                Ok((stream, _peer)) => {
+                Ok((stream, peer)) => {
                     // With no room this one waits here, and those behind it in the kernel's queue.
                     let slot = tokio::select! {
                         biased;
                         () = stop.cancelled() => return,
                         slot = connections.slot() => slot,
                     };
-                    connections.serve(slot, stream, served.clone());
+                    // A socket for both versions of IP shows IPv4 clients as mapped addresses.
+                    connections.serve(slot, stream, peer.ip().to_canonical(), served.clone());
                 }
                 Err(error) if is_clients_fault(&error) => {}
                 Err(error) => {
                     // Most likely out of file descriptors: those who are served must finish first.
-                    tracing::warn!(%error, address = %self.address, "Cannot accept connections on {}", self.address);
+                    let address = self.entrance.address;
+                    tracing::warn!(%error, %address, "Cannot accept connections on {address}");
                     tokio::select! {
                         () = stop.cancelled() => return,
                         () = tokio::time::sleep(Duration::from_millis(500)) => {}
@@ -133,9 +172,11 @@ mod tests {
 
     #[tokio::test]
     async fn a_port_in_use_is_told_with_what_to_do() {
-        let first = Listener::bind(([127, 0, 0, 1], 0).into(), Scheme::Http).unwrap();
-        let Err(error) = Listener::bind(first.address(), Scheme::Http) else { panic!("both listen") };
-        let message = format!("{error:#}");
-        assert!(message.contains(&first.address().to_string()) && message.contains("--http"), "{message}");
+        let first = Listener::bind(([127, 0, 0, 1], 0).into(), Scheme::Http, Network::Public).unwrap();
+        for (network, flag) in [(Network::Public, " --http"), (Network::Private, " --private-http")] {
+            let Err(error) = Listener::bind(first.address(), Scheme::Http, network) else { panic!("both listen") };
+            let message = format!("{error:#}");
+            assert!(message.contains(&first.address().to_string()) && message.contains(flag), "{message}");
+        }
     }
 }

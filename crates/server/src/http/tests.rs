@@ -14,13 +14,14 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 use wharf_data_plane::RequestHost;
 use wharf_metadata::RegistryRow;
-use wharf_model::{RegistryId, RegistryName, RegistryUid, SystemClock, Timestamp};
+use wharf_model::{AccessNote, RegistryId, RegistryName, RegistryUid, RequestContext, SystemClock, Timestamp};
 
-use super::{Connections, Listener, NotReady, Observers, Plane, Scheme, Server};
+use super::{Connections, Listener, Network, NotReady, Observers, Plane, Proxies, Scheme, Server, Site};
 use crate::config::{AccessLog, LimitsConfig, LogConfig, LogFormat};
 use crate::hosts::Hosts;
 use crate::log::{AccessLogger, BatchWriter, Format};
 use crate::metrics::Metrics;
+use crate::services::Service;
 
 /// Answers by path: what would be a bug in a handler.
 struct Misbehaving;
@@ -59,8 +60,17 @@ impl Plane for Misbehaving {
                 tokio::time::sleep(Duration::from_millis(300)).await;
                 Response::new(Body::from("slow"))
             }
+            "/client" => Response::new(Body::from(host.client.address.to_string())),
             _ => Response::new(Body::from(host.base_url)),
         }
+    }
+
+    async fn serve_service(&self, service: Service, context: RequestContext, request: Request<Body>) -> Response<Body> {
+        assert!(!request.uri().path().ends_with("/panic"), "as a test wants it");
+        let text = format!("{} {}", service.as_str(), context.endpoints.management);
+        let mut response = Response::new(Body::from(text));
+        response.extensions_mut().insert(AccessNote { route: "login.test", caller: Some("alice".into()) });
+        response
     }
 
     async fn check_ready(&self) -> Result<(), NotReady> {
@@ -126,10 +136,12 @@ fn run() -> Running {
         access: AccessLogger::new(&log, Format::Json, Arc::new(SystemClock), writer),
     });
     let hosts = Hosts::new("wharf.localhost".parse().unwrap(), false, 5443);
-    let server = Arc::new(Server::new(Misbehaving, hosts, observers, limits.clone()));
+    let proxies = Proxies::new(vec!["127.0.0.0/8".parse().unwrap()]);
+    let site = Site { hosts, proxies, https_port: Some(5443), private_https_port: None };
+    let server = Arc::new(Server::new(Misbehaving, site, observers, limits.clone()));
     let connections = Connections::new(limits.connections);
     let stop = CancellationToken::new();
-    let listener = Listener::bind(([127, 0, 0, 1], 0).into(), Scheme::Http).unwrap();
+    let listener = Listener::bind(([127, 0, 0, 1], 0).into(), Scheme::Http, Network::Public).unwrap();
     let address = listener.address();
     tokio::spawn(listener.run(server, connections.clone(), stop.clone()));
     Running { address, connections, stop, metrics, lines }
@@ -234,4 +246,43 @@ async fn a_store_that_does_not_work_is_told() {
     let (_, answer) = server.send("GET /v2/ HTTP/1.1\r\nHost: broken.wharf.localhost\r\n\r\n").await;
     assert!(answer.starts_with("HTTP/1.1 503 ") && answer.contains("UNAVAILABLE"), "{answer}");
     assert!(answer.contains("retry-after: ") && answer.contains("x-ms-correlation-request-id: "), "{answer}");
+}
+
+#[tokio::test]
+async fn services_are_found_by_path_and_by_host() {
+    let server = run();
+    let ends = |answer: String, wanted: &str| assert!(answer.ends_with(wanted), "{answer}");
+    ends(server.get("/subscriptions").await.1, "management https://localhost:5443");
+    ends(server.get("/graph/v1.0/me").await.1, "graph https://localhost:5443");
+    ends(server.get("/v2/").await.1, "http://localhost");
+    let at =
+        async |host: &str, path: &str| server.send(&format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n")).await.1;
+    ends(at("login.wharf.localhost", "/v2/").await, "login https://management.wharf.localhost:5443");
+    ends(at("management.wharf.localhost", "/x").await, "management https://management.wharf.localhost:5443");
+    ends(at("contoso.wharf.localhost", "/subscriptions").await, "http://contoso.wharf.localhost");
+    let portal = at("portal.wharf.localhost", "/").await;
+    assert!(portal.starts_with("HTTP/1.1 404 "), "{portal}");
+    server.logged(r#""route":"login.test","status":200,"caller":"alice","request_id":""#).await;
+}
+
+#[tokio::test]
+async fn a_panic_in_a_service_is_told_in_its_words() {
+    let server = run();
+    let management = server.get("/subscriptions/panic").await.1;
+    assert!(management.starts_with("HTTP/1.1 500 ") && management.contains("\r\nx-ms-request-id: "), "{management}");
+    assert!(management.contains(r#"{"error":{"code":"InternalServerError","message":"#), "{management}");
+    let login = server.get("/adfs/panic").await.1;
+    assert!(login.contains(r#"{"error":"server_error","error_description":"#), "{login}");
+    server.logged(r#""route":"login.panic","status":500"#).await;
+}
+
+#[tokio::test]
+async fn a_trusted_proxy_tells_who_called_and_how() {
+    let server = run();
+    let request = "GET /client HTTP/1.1\r\nHost: localhost\r\nX-Forwarded-For: 203.0.113.9\r\n\r\n";
+    assert!(server.send(request).await.1.ends_with("\r\n203.0.113.9"));
+    let request = "GET / HTTP/1.1\r\nHost: registry.test\r\nX-Forwarded-Proto: https\r\n\r\n";
+    assert!(server.send(request).await.1.ends_with("https://registry.test"));
+    let request = "GET /tenants HTTP/1.1\r\nHost: registry.test\r\nX-Forwarded-Proto: https\r\n\r\n";
+    assert!(server.send(request).await.1.ends_with("management https://registry.test"));
 }

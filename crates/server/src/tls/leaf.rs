@@ -28,14 +28,15 @@ pub(crate) struct LeafNames {
 }
 
 impl LeafNames {
-    /// The domain, every name in it, `localhost`, the loopback addresses, and the address that is listened on.
-    pub(crate) fn new(domain: &Domain, listening_on: Option<IpAddr>) -> Self {
+    /// The domain, every name in it (those of the services too), `localhost`, the loopback addresses, and the addresses that
+    /// are listened on.
+    pub(crate) fn new(domain: &Domain, listening_on: impl IntoIterator<Item = IpAddr>) -> Self {
         let dns = vec![domain.to_string(), format!("*.{domain}"), "localhost".to_owned()];
         let mut addresses = vec![IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
-        if let Some(address) = listening_on.filter(|address| !address.is_unspecified())
-            && !addresses.contains(&address)
-        {
-            addresses.push(address);
+        for address in listening_on {
+            if !address.is_unspecified() && !addresses.contains(&address) {
+                addresses.push(address);
+            }
         }
         Self { dns, addresses }
     }
