@@ -6,14 +6,15 @@
 use cargo_metadata::{DependencyKind, Metadata};
 
 /// Each crate of the house, with those of ours that it may use.
-const HOUSE: [(&str, &[&str]); 14] = [
+const HOUSE: [(&str, &[&str]); 15] = [
     ("wharf-model", &[]),
     ("wharf-oci", &["wharf-model"]),
     ("wharf-arm", &["wharf-model"]),
     ("wharf-access", &["wharf-model"]),
+    ("wharf-egress", &[]),
     ("wharf-blobs", &["wharf-model"]),
     ("wharf-metadata", &["wharf-model"]),
-    ("wharf-identity", &["wharf-access", "wharf-metadata", "wharf-model"]),
+    ("wharf-identity", &["wharf-access", "wharf-egress", "wharf-metadata", "wharf-model"]),
     ("wharf-registry", &["wharf-identity", "wharf-metadata", "wharf-blobs", "wharf-oci", "wharf-model"]),
     (
         "wharf-data-plane",
@@ -40,6 +41,7 @@ const EVERYTHING_BELOW_THE_SERVER: &[&str] = &[
     "wharf-access",
     "wharf-metadata",
     "wharf-blobs",
+    "wharf-egress",
     "wharf-arm",
     "wharf-oci",
     "wharf-model",
@@ -52,12 +54,13 @@ const FOR_TESTS: [&str; 1] = ["wharf-testkit"];
 const BESIDE: [&str; 1] = ["xtask"];
 
 /// Libraries that belong to some rooms only: who may use them, tests apart.
-const ROOMS: [(&str, &[&str]); 8] = [
+const ROOMS: [(&str, &[&str]); 9] = [
     ("sqlx", &["wharf-metadata"]),
     ("axum", &["wharf-data-plane", "wharf-login", "wharf-graph", "wharf-management", "wharf-server", "wharf-testkit"]),
     ("hyper", &["wharf-server"]),
     ("hyper-util", &["wharf-server"]),
-    ("rustls", &["wharf-server"]),
+    ("rustls", &["wharf-egress", "wharf-server"]),
+    ("reqwest", &["wharf-egress", "wharf-testkit"]),
     ("clap", &["wharf-server"]),
     ("tracing-subscriber", &["wharf-server"]),
     ("jsonwebtoken", &["wharf-identity"]),
