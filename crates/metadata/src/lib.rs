@@ -41,8 +41,8 @@ pub mod uploads;
 
 pub use connection::Connection;
 pub use database::{CommitStatistics, Database, DatabaseUrl};
-pub use error::Error;
 pub use directory::{ApplicationId, ApplicationRow, CredentialKind, CredentialRow, PrincipalRow};
+pub use error::Error;
 pub use registries::{NewRegistry, RegistryRow, RegistrySettings, RoleAssignmentMode};
 pub use roles::{AssignmentFilter, HeldRoleRow, RoleAssignmentRow, RoleDefinitionRow};
 pub use signing_keys::SigningKeyRow;

@@ -24,5 +24,6 @@ macro_rules! all_engines {
 }
 
 mod engine;
+mod roles;
 mod suite;
 mod tokens;
