@@ -4,7 +4,9 @@
 //! objects are sent back with members that we never had. So a reader asks for what it knows and ignores the rest.
 //! Source: `acr/control-plane.md` 6.
 
+use chrono::{DateTime, NaiveDateTime};
 use serde_json::{Map, Value};
+use wharf_model::Timestamp;
 
 use crate::ArmError;
 
@@ -99,6 +101,21 @@ impl<'a> Members<'a> {
         }
     }
 
+    /// An instant, RFC 3339; without an offset it is UTC, as .NET and Python write it.
+    ///
+    /// # Errors
+    /// When it is something else.
+    pub fn time(&self, name: &str) -> Result<Option<Timestamp>, ArmError> {
+        self.read(name, "expected a time such as 2030-12-31T23:59:59Z", |value| {
+            let text = value.as_str()?.trim();
+            let instant = match DateTime::parse_from_rfc3339(text) {
+                Ok(instant) => instant.to_utc(),
+                Err(_) => NaiveDateTime::parse_from_str(text, "%Y-%m-%dT%H:%M:%S%.f").ok()?.and_utc(),
+            };
+            Some(Timestamp(instant.timestamp_micros()))
+        })
+    }
+
     /// An object.
     ///
     /// # Errors
@@ -182,6 +199,23 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn times_are_read_with_and_without_an_offset() {
+        let body = json!({
+            "z": "2026-09-21T14:13:20Z", "ticks": "2026-09-21T14:13:20.1234567Z", "offset": "2026-09-21T16:13:20+02:00",
+            "naive": "2026-09-21T14:13:20.5", "last": "9999-12-31T23:59:59.999999+00:00", "none": null, "not": "tomorrow", "number": 5
+        });
+        let members = Members::of(body.as_object().unwrap());
+        let time = |name| members.time(name).unwrap().map(|time| time.0);
+        assert_eq!(time("z"), Some(1_790_000_000_000_000));
+        assert_eq!(time("ticks"), Some(1_790_000_000_123_456));
+        assert_eq!(time("offset"), time("z"));
+        assert_eq!(time("naive"), Some(1_790_000_000_500_000));
+        assert_eq!(members.time("last").unwrap().unwrap().to_string(), "9999-12-31T23:59:59.9999990Z");
+        assert_eq!(time("none"), None);
+        assert!(members.time("not").is_err() && members.time("number").is_err());
+    }
 
     #[test]
     fn values_are_read_as_clients_write_them() {

@@ -17,6 +17,7 @@ use async_trait::async_trait;
 use http::Method;
 use serde_json::{Map, Value};
 use wharf_arm::ArmError;
+use wharf_arm::versions::Versions;
 use wharf_metadata::Connection;
 use wharf_model::ResourceId;
 
@@ -68,6 +69,15 @@ pub trait Kind: Send + Sync + fmt::Debug + 'static {
         Ok(())
     }
 
+    /// Says what stands against deleting this very resource, in the transaction that removes it, before [`Self::remove`].
+    /// Not asked when the resource goes because what it is in goes.
+    ///
+    /// # Errors
+    /// Why it must stay.
+    async fn release(&self, _c: &mut Connection, _cx: &Cx, _resource: &Resource) -> Result<(), Failure> {
+        Ok(())
+    }
+
     /// Removes what the kind keeps beside the resource's row, in the transaction that removes the row. The resource's
     /// children, and the role assignments in it, are gone already.
     ///
@@ -111,7 +121,7 @@ pub struct About {
     /// What a reader of the OpenAPI document is told about the kind.
     pub summary: &'static str,
     /// The api-versions accepted, one of the tables of `wharf_arm::versions`.
-    pub versions: &'static [&'static str],
+    pub versions: Versions,
     /// What its operations begin with in roles, without `/read`, `/write`, `/delete`: usually namespace and path.
     pub operations: &'static str,
     /// Where it may be.

@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use http::Method;
 use wharf_arm::ArmError;
+use wharf_arm::versions::Versions;
 use wharf_model::ResourceId;
 
 use crate::answer::Answer;
@@ -15,6 +16,8 @@ use crate::failure::Failure;
 use crate::query::Query;
 
 /// A type of a provider that is answered by hand: everything at `{scope}/providers/{namespace}/{word}` and below.
+///
+/// For `Microsoft.Resources` also what stands at `{group}/{word}` without a provider, such as `{group}/exportTemplate`.
 #[async_trait]
 pub trait Service: Send + Sync + fmt::Debug + 'static {
     /// `Microsoft.Authorization`.
@@ -22,6 +25,11 @@ pub trait Service: Send + Sync + fmt::Debug + 'static {
 
     /// The types within the namespace that it answers, in the documented spelling: `roleAssignments`.
     fn types(&self) -> &'static [ServiceType];
+
+    /// The most that a body may hold, in bytes.
+    fn most_body_bytes(&self) -> usize {
+        crate::body::MOST_BYTES
+    }
 
     /// Answers a request. The caller is known and the api-version is one that the type has; rights are to be asked for
     /// here, through [`Cx::require`].
@@ -37,7 +45,7 @@ pub struct ServiceType {
     /// Its word: `roleAssignments`.
     pub word: &'static str,
     /// The api-versions accepted.
-    pub versions: &'static [&'static str],
+    pub versions: Versions,
     /// What can be asked, for the OpenAPI document and for the answer to methods that it has not.
     pub endpoints: &'static [Endpoint],
 }

@@ -44,7 +44,7 @@ CREATE TABLE resources (
     changed_by_type  TEXT NOT NULL
 );
 -- Lists of one kind: in a parent, in a group, in a subscription.
-CREATE INDEX resources_in_parent ON resources (parent_key, type_key, name_key);
+CREATE INDEX resources_in_parent ON resources (parent_key, type_key, resource_key);
 CREATE INDEX resources_in_group ON resources (group_key, type_key, resource_key);
 CREATE INDEX resources_in_subscription ON resources (subscription_key, type_key, resource_key);
 -- The generic lists.
@@ -67,7 +67,7 @@ CREATE INDEX resource_tags_by_name ON resource_tags (name_key, value, resource_r
 -- Long-running operations, for those who poll them.
 CREATE TABLE operations (
     id           TEXT PRIMARY KEY NOT NULL,
-    -- What it is done to, and the scope at which one must be able to read to see how it goes.
+    -- What it is done to.
     resource_id  TEXT NOT NULL,
     status       TEXT NOT NULL,
     started_at   BIGINT NOT NULL,
@@ -76,3 +76,4 @@ CREATE TABLE operations (
     result       TEXT
 );
 CREATE INDEX operations_by_end ON operations (ended_at);
+CREATE INDEX operations_open ON operations (resource_id) WHERE ended_at IS NULL;
