@@ -74,10 +74,23 @@ impl Server {
         server
     }
 
+    /// A server on a fresh data directory that serves HTTP at this address.
+    pub(crate) fn start_at(http: &str) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let mut server =
+            Self::run(serve_command_at(http, &directory.path().join("data")), &directory.path().join("data"));
+        server._directory = Some(directory);
+        server
+    }
+
     /// A server on this data directory.
     pub(crate) fn start_on(data: &Path, change: impl FnOnce(&mut Command)) -> Self {
         let mut command = serve_command(data);
         change(&mut command);
+        Self::run(command, data)
+    }
+
+    fn run(mut command: Command, data: &Path) -> Self {
         let mut child = command.spawn().unwrap();
         let lines = Arc::new(Mutex::new(Vec::new()));
         let (sender, listening) = channel();
@@ -252,8 +265,12 @@ impl Drop for Server {
 
 /// `wharf serve` on a data directory and free ports, its log as JSON.
 pub(crate) fn serve_command(data: &Path) -> Command {
+    serve_command_at("127.0.0.1:0", data)
+}
+
+fn serve_command_at(http: &str, data: &Path) -> Command {
     let mut command = wharf();
-    command.args(["serve", "--http", "127.0.0.1:0", "--https", "127.0.0.1:0"]).arg("--data").arg(data);
+    command.args(["serve", "--http", http, "--https", "127.0.0.1:0"]).arg("--data").arg(data);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }
@@ -281,6 +298,15 @@ pub(crate) async fn number(database: &Path, sql: &'static str) -> i64 {
     let options = sqlx::sqlite::SqliteConnectOptions::new().filename(database);
     let mut connection = sqlx::SqliteConnection::connect_with(&options).await.unwrap();
     sqlx::query_scalar(sql).fetch_one(&mut connection).await.unwrap()
+}
+
+/// Changes a database behind the server's back.
+pub(crate) async fn execute(database: &Path, sql: &'static str) {
+    use sqlx::Connection as _;
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(database);
+    let mut connection = sqlx::SqliteConnection::connect_with(&options).await.unwrap();
+    sqlx::query(sql).execute(&mut connection).await.unwrap();
+    connection.close().await.unwrap();
 }
 
 /// A client that trusts nobody in particular, for HTTP.

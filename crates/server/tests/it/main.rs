@@ -6,5 +6,6 @@ mod first_start;
 mod harness;
 mod listeners;
 mod log;
+mod networks;
 mod shutdown;
 mod tls;
