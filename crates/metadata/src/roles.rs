@@ -359,6 +359,16 @@ pub async fn delete_at_and_below(c: &mut Connection, scope: &ResourceId) -> Resu
     }))
 }
 
+/// Removes all assignments to a principal: to be called when it is deleted.
+///
+/// # Errors
+/// When the database fails.
+pub async fn delete_of_principal(c: &mut Connection, principal: PrincipalId) -> Result<(), Error> {
+    const SQL: &str = "DELETE FROM role_assignments WHERE principal_id = $1";
+    on_engine!(c, c => { sqlx::query(SQL).bind(principal.to_string()).execute(c).await?; });
+    Ok(())
+}
+
 /// Lists assignments, from the widest scope to the narrowest.
 ///
 /// # Errors

@@ -194,6 +194,9 @@ pub(crate) async fn what_is_at_and_below_a_scope_goes_with_it(db: Database) {
     assert_eq!(read!(db, c => roles::count_at_and_below(c, &same)).unwrap(), 2);
     assert_eq!(write!(db, c => roles::delete_at_and_below(c, &group)).unwrap(), 2);
     assert_eq!(list(&db, "/", true, None, 10).await, [4, 3]);
+    insert(&db, assignment(5, "~", 2, 7)).await;
+    write!(db, c => roles::delete_of_principal(c, principal(2))).unwrap();
+    assert_eq!(list(&db, "/", true, None, 10).await, [4, 3]);
     let root = ResourceId::root();
     assert_eq!(write!(db, c => roles::delete_at_and_below(c, &root)).unwrap(), 2);
 }
