@@ -22,10 +22,12 @@ pub enum Kind {
     RegistryCreate,
     /// A registry's settings or credentials changed.
     RegistryUpdate,
+    /// A registry was deleted. The log goes with it a while later.
+    RegistryDelete,
 }
 
 impl Kind {
-    const EVERY: [Self; 7] = [
+    const EVERY: [Self; 8] = [
         Self::ManifestPush,
         Self::TagPut,
         Self::TagDelete,
@@ -33,6 +35,7 @@ impl Kind {
         Self::BlobDelete,
         Self::RegistryCreate,
         Self::RegistryUpdate,
+        Self::RegistryDelete,
     ];
 
     fn as_str(self) -> &'static str {
@@ -44,6 +47,7 @@ impl Kind {
             Self::BlobDelete => "blob.delete",
             Self::RegistryCreate => "registry.create",
             Self::RegistryUpdate => "registry.update",
+            Self::RegistryDelete => "registry.delete",
         }
     }
 }

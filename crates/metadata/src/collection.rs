@@ -363,7 +363,7 @@ pub async fn list_miscounts(c: &mut Connection) -> Result<Vec<Miscount>, Error> 
             SELECT r.name AS repository, r.manifest_count, r.tag_count,
                 (SELECT COUNT(*) FROM manifests m WHERE m.repository_id = r.id) AS manifests,
                 (SELECT COUNT(*) FROM tags t WHERE t.repository_id = r.id) AS tags
-            FROM repositories r) AS counted
+            FROM repositories r JOIN registries g ON g.id = r.registry_id WHERE g.deleted_at IS NULL) AS counted
          WHERE manifest_count <> manifests OR tag_count <> tags";
     Ok(on_engine!(c, c => sqlx::query_as(SQL).fetch_all(c).await?))
 }
@@ -378,7 +378,7 @@ pub async fn list_inconsistencies(c: &mut Connection) -> Result<Vec<String>, Err
          LEFT JOIN manifests m ON m.id = t.manifest_id AND m.repository_id = t.repository_id WHERE m.id IS NULL";
     const GAPS: &str = "SELECT name, last_change, logged FROM (
             SELECT g.name, g.last_change, (SELECT COUNT(*) FROM changes c WHERE c.registry_id = g.id) AS logged
-            FROM registries g) AS counted WHERE last_change <> logged";
+            FROM registries g WHERE g.deleted_at IS NULL) AS counted WHERE last_change <> logged";
     const LINKS: &str = "SELECT r.name, b.digest FROM manifest_blobs m
          JOIN repositories r ON r.id = m.repository_id LEFT JOIN blobs b ON b.id = m.blob_id
          LEFT JOIN repository_blobs l ON l.repository_id = m.repository_id AND l.blob_id = m.blob_id

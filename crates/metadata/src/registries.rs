@@ -57,6 +57,8 @@ pub struct RegistrySettings {
     pub allows_other_addresses: bool,
     /// `networkRuleSet.ipRules`: addresses that are let in.
     pub allowed_addresses: Vec<IpNet>,
+    /// What follows the registry's name in its host, `<name>-<label>.<domain>`. Without it the host is `<name>.<domain>`.
+    pub domain_label: Option<String>,
 }
 
 impl Default for RegistrySettings {
@@ -67,6 +69,7 @@ impl Default for RegistrySettings {
             public_network_access: true,
             allows_other_addresses: true,
             allowed_addresses: Vec::new(),
+            domain_label: None,
         }
     }
 }
@@ -102,6 +105,8 @@ pub struct NewRegistry {
     pub sku: String,
     /// Whether the admin user may sign in.
     pub admin_user_enabled: bool,
+    /// Whether everybody may pull.
+    pub anonymous_pull_enabled: bool,
     /// The two admin passwords, sealed by `identity`.
     pub admin_passwords: [Vec<u8>; 2],
     /// When it is created.
@@ -161,6 +166,30 @@ pub async fn find_by_name(c: &mut Connection, name: &RegistryName) -> Result<Opt
     row.map(TryInto::try_into).transpose()
 }
 
+/// The registry that is this ARM resource. Others who ask for it like this wait until the transaction ends, so that what
+/// is counted or looked up in it stays true that long.
+///
+/// # Errors
+/// When the database fails.
+pub async fn lock(c: &mut Connection, id: &ResourceId) -> Result<Option<RegistryRow>, Error> {
+    const SQL: &str = "UPDATE registries SET updated_at = updated_at WHERE name = $1
+         RETURNING id, uid, name, sku, admin_user_enabled, anonymous_pull_enabled, admin_password_1, admin_password_2,
+            credentials_generation, created_at, updated_at, resource_id, settings";
+    let name = id.name().unwrap_or_default().to_ascii_lowercase();
+    let row: Option<Columns> = on_engine!(c, c => sqlx::query_as(SQL).bind(name).fetch_optional(c).await?);
+    let row: Option<RegistryRow> = row.map(TryInto::try_into).transpose()?;
+    Ok(row.filter(|row| row.resource_id == *id))
+}
+
+/// Finds the registry that is this ARM resource.
+///
+/// # Errors
+/// When the database fails.
+pub async fn find_by_resource(c: &mut Connection, id: &ResourceId) -> Result<Option<RegistryRow>, Error> {
+    let Some(Ok(name)) = id.name().map(RegistryName::parse_any_case) else { return Ok(None) };
+    Ok(find_by_name(c, &name).await?.filter(|row| row.resource_id == *id))
+}
+
 /// Lists registries in the order of their names, after the one given.
 ///
 /// # Errors
@@ -168,7 +197,7 @@ pub async fn find_by_name(c: &mut Connection, name: &RegistryName) -> Result<Opt
 pub async fn list(c: &mut Connection, after: Option<&RegistryName>, limit: i64) -> Result<Vec<RegistryRow>, Error> {
     const SQL: &str = "SELECT id, uid, name, sku, admin_user_enabled, anonymous_pull_enabled, admin_password_1,
             admin_password_2, credentials_generation, created_at, updated_at, resource_id, settings FROM registries
-         WHERE name > $1 ORDER BY name LIMIT $2";
+         WHERE name > $1 AND deleted_at IS NULL ORDER BY name LIMIT $2";
     let after = after.map_or("", RegistryName::as_str);
     let rows: Vec<Columns> = on_engine!(c, c => sqlx::query_as(SQL).bind(after).bind(limit).fetch_all(c).await?);
     rows.into_iter().map(TryInto::try_into).collect()
@@ -188,7 +217,7 @@ pub async fn insert(c: &mut Connection, new: &NewRegistry) -> Result<Option<Regi
             .bind(new.name.as_str())
             .bind(&new.sku)
             .bind(new.admin_user_enabled)
-            .bind(false)
+            .bind(new.anonymous_pull_enabled)
             .bind(&new.admin_passwords[0])
             .bind(&new.admin_passwords[1])
             .bind(new.created_at.0)
@@ -224,7 +253,49 @@ pub async fn update_admin(
             .await?
             .rows_affected()
     });
-    log_update(c, id, rows, now).await
+    log(c, id, rows, Kind::RegistryUpdate, "operator", now).await
+}
+
+/// What of a registry its ARM resource says and the data plane acts on.
+#[derive(Clone, Debug)]
+pub struct RegistryChange {
+    /// Its tier.
+    pub sku: String,
+    /// Whether the admin user may sign in. A switch starts a new generation of credentials.
+    pub admin_user_enabled: bool,
+    /// Whether everybody may pull.
+    pub anonymous_pull_enabled: bool,
+    /// The rest.
+    pub settings: RegistrySettings,
+}
+
+/// Brings a registry in line with its ARM resource, on behalf of `actor`.
+///
+/// # Errors
+/// When the database fails.
+pub async fn update(
+    c: &mut Connection,
+    id: RegistryId,
+    change: &RegistryChange,
+    actor: &str,
+    now: Timestamp,
+) -> Result<(), Error> {
+    const SQL: &str = "UPDATE registries SET sku = $2,
+            credentials_generation = credentials_generation + CASE WHEN admin_user_enabled = $3 THEN 0 ELSE 1 END,
+            admin_user_enabled = $3, anonymous_pull_enabled = $4, settings = $5, updated_at = $6 WHERE id = $1";
+    let rows = on_engine!(&mut *c, c => {
+        sqlx::query(SQL)
+            .bind(id.0)
+            .bind(&change.sku)
+            .bind(change.admin_user_enabled)
+            .bind(change.anonymous_pull_enabled)
+            .bind(to_json(&change.settings))
+            .bind(now.0)
+            .execute(c)
+            .await?
+            .rows_affected()
+    });
+    log(c, id, rows, Kind::RegistryUpdate, actor, now).await
 }
 
 /// Switches anonymous pull.
@@ -236,41 +307,149 @@ pub async fn update_anonymous_pull(c: &mut Connection, id: RegistryId, on: bool,
     let rows = on_engine!(&mut *c, c => {
         sqlx::query(SQL).bind(id.0).bind(on).bind(now.0).execute(c).await?.rows_affected()
     });
-    log_update(c, id, rows, now).await
+    log(c, id, rows, Kind::RegistryUpdate, "operator", now).await
 }
 
-/// Tells whoever remembers the registry that it changed, if it was there to be changed.
-async fn log_update(c: &mut Connection, id: RegistryId, rows: u64, now: Timestamp) -> Result<(), Error> {
+/// Tells whoever remembers the registry what became of it, if it was there to be changed.
+async fn log(
+    c: &mut Connection,
+    id: RegistryId,
+    rows: u64,
+    kind: Kind,
+    actor: &str,
+    now: Timestamp,
+) -> Result<(), Error> {
     if rows == 0 {
         return Ok(());
     }
-    let kind = Kind::RegistryUpdate;
-    let change = NewChange { kind, actor: "operator", repository: None, tag: None, digest: None, changed_at: now };
+    let change = NewChange { kind, actor, repository: None, tag: None, digest: None, changed_at: now };
     changes::append(c, id, &[change]).await
 }
 
-/// Deletes a registry with everything in it. Its blobs become garbage that the collector removes.
-/// Returns whether there was one.
+/// The bytes of the blobs that a registry holds, each counted once.
+///
+/// The cost grows with the links of its repositories; ask rarely.
+///
+/// # Errors
+/// When the database fails.
+pub async fn size_bytes(c: &mut Connection, id: RegistryId) -> Result<i64, Error> {
+    const SQL: &str = "SELECT CAST(COALESCE(SUM(size_bytes), 0) AS BIGINT) FROM blobs WHERE id IN (
+            SELECT l.blob_id FROM repository_blobs l JOIN repositories r ON r.id = l.repository_id
+            WHERE r.registry_id = $1)";
+    Ok(on_engine!(c, c => sqlx::query_scalar(SQL).bind(id.0).fetch_one(c).await?))
+}
+
+/// Puts a registry out of sight, on behalf of `actor`: its name is free, and no one finds it any more. What it held is
+/// removed by [`remove_some`]. Returns whether it was there.
+///
+/// # Errors
+/// When the database fails.
+pub async fn hide(c: &mut Connection, id: RegistryId, actor: &str, now: Timestamp) -> Result<bool, Error> {
+    // No registry can have such a name.
+    const SQL: &str = "UPDATE registries SET deleted_at = $2, name = 'deleted/' || CAST(id AS TEXT)
+         WHERE id = $1 AND deleted_at IS NULL";
+    let rows = on_engine!(&mut *c, c => sqlx::query(SQL).bind(id.0).bind(now.0).execute(c).await?.rows_affected());
+    log(c, id, rows, Kind::RegistryDelete, actor, now).await?;
+    Ok(rows > 0)
+}
+
+/// Registries that are out of sight and not removed yet.
+///
+/// # Errors
+/// When the database fails.
+pub async fn list_hidden(c: &mut Connection) -> Result<Vec<RegistryId>, Error> {
+    const SQL: &str = "SELECT id FROM registries WHERE deleted_at IS NOT NULL ORDER BY id";
+    let ids: Vec<i64> = on_engine!(c, c => sqlx::query_scalar(SQL).fetch_all(c).await?);
+    Ok(ids.into_iter().map(RegistryId).collect())
+}
+
+/// How far the removal of a registry has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Removed {
+    /// There is more to be removed.
+    Some,
+    /// All that it held is gone. Its row and its log stay for a while, so that everybody hears that it was deleted.
+    Content,
+    /// It is gone.
+    All,
+}
+
+/// Removes about `most` rows of what a registry that is out of sight holds. Its blobs become garbage that the collector
+/// removes. Once nothing is left, and the registry is out of sight since `before` or longer, its row goes too.
+///
+/// # Errors
+/// When the database fails.
+pub async fn remove_some(c: &mut Connection, id: RegistryId, most: i64, before: Timestamp) -> Result<Removed, Error> {
+    const REPOSITORIES: &str = "SELECT id FROM repositories WHERE registry_id = $1 ORDER BY name LIMIT 100";
+    let repositories: Vec<i64> =
+        on_engine!(&mut *c, c => sqlx::query_scalar(REPOSITORIES).bind(id.0).fetch_all(c).await?);
+    if repositories.is_empty() {
+        return remove_row(c, id, most, before).await;
+    }
+    let list = repositories.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    let manifests = format!("SELECT id FROM manifests WHERE repository_id IN ({list}) ORDER BY id LIMIT {most}");
+    // From the leaves to the root, since not every reference cascades.
+    let tags = format!("DELETE FROM tags WHERE manifest_id IN ({manifests})");
+    let manifests = format!("DELETE FROM manifests WHERE id IN ({manifests})");
+    let links = format!(
+        "DELETE FROM repository_blobs WHERE (repository_id, blob_id) IN (SELECT repository_id, blob_id
+            FROM repository_blobs WHERE repository_id IN ({list}) ORDER BY repository_id, blob_id LIMIT {most})"
+    );
+    execute(c, &tags).await?;
+    if execute(c, &manifests).await? == 0 && execute(c, &links).await? == 0 {
+        let objects = format!(
+            "INSERT INTO doomed_objects (storage_key, size_bytes, doomed_at)
+                SELECT storage_key, offset_bytes, expires_at FROM uploads WHERE repository_id IN ({list})
+                ON CONFLICT (storage_key) DO NOTHING"
+        );
+        execute(c, &objects).await?;
+        execute(c, &format!("DELETE FROM repositories WHERE id IN ({list})")).await?;
+    }
+    Ok(Removed::Some)
+}
+
+/// Removes the log of a registry that holds nothing, then its row.
+async fn remove_row(c: &mut Connection, id: RegistryId, most: i64, before: Timestamp) -> Result<Removed, Error> {
+    const IS_OLD: &str = "SELECT deleted_at <= $2 FROM registries WHERE id = $1 AND deleted_at IS NOT NULL";
+    let is_old: Option<bool> =
+        on_engine!(&mut *c, c => sqlx::query_scalar(IS_OLD).bind(id.0).bind(before.0).fetch_optional(c).await?);
+    match is_old {
+        None => return Ok(Removed::All),
+        Some(false) => return Ok(Removed::Content),
+        Some(true) => {}
+    }
+    const LOG: &str = "DELETE FROM changes WHERE id IN
+        (SELECT id FROM changes WHERE registry_id = $1 ORDER BY sequence LIMIT $2)";
+    let rows = on_engine!(&mut *c, c => sqlx::query(LOG).bind(id.0).bind(most).execute(c).await?.rows_affected());
+    if rows > 0 {
+        return Ok(Removed::Some);
+    }
+    // A push that was under way may have made a repository meanwhile; the next call finds it.
+    const ROW: &str = "DELETE FROM registries WHERE id = $1
+        AND NOT EXISTS (SELECT 1 FROM repositories WHERE registry_id = $1)";
+    for step in TOKENS {
+        on_engine!(&mut *c, c => { sqlx::query(step).bind(id.0).execute(c).await?; });
+    }
+    let rows = on_engine!(c, c => sqlx::query(ROW).bind(id.0).execute(c).await?.rows_affected());
+    Ok(if rows > 0 { Removed::All } else { Removed::Some })
+}
+
+/// What a registry keeps outside its repositories.
+const TOKENS: [&str; 2] =
+    ["DELETE FROM tokens WHERE registry_id = $1", "DELETE FROM scope_maps WHERE registry_id = $1"];
+
+/// Runs a statement that holds nothing but numbers of ours.
+async fn execute(c: &mut Connection, sql: &str) -> Result<u64, Error> {
+    let sql = sqlx::AssertSqlSafe(sql.to_owned());
+    Ok(on_engine!(c, c => sqlx::query(sql).execute(c).await?.rows_affected()))
+}
+
+/// Deletes a registry with everything in it, in one go: for small ones. Returns whether there was one.
 ///
 /// # Errors
 /// When the database fails.
 pub async fn delete(c: &mut Connection, id: RegistryId) -> Result<bool, Error> {
-    // From the leaves to the root, since not every reference cascades.
-    const STEPS: [&str; 6] = [
-        "DELETE FROM tags WHERE repository_id IN (SELECT id FROM repositories WHERE registry_id = $1)",
-        "DELETE FROM manifests WHERE repository_id IN (SELECT id FROM repositories WHERE registry_id = $1)",
-        "INSERT INTO doomed_objects (storage_key, size_bytes, doomed_at)
-            SELECT u.storage_key, u.offset_bytes, u.expires_at FROM uploads u
-            JOIN repositories r ON r.id = u.repository_id WHERE r.registry_id = $1
-            ON CONFLICT (storage_key) DO NOTHING",
-        "DELETE FROM repositories WHERE registry_id = $1",
-        "DELETE FROM tokens WHERE registry_id = $1",
-        "DELETE FROM scope_maps WHERE registry_id = $1",
-    ];
-    for step in STEPS {
-        on_engine!(&mut *c, c => { sqlx::query(step).bind(id.0).execute(c).await?; });
-    }
-    const SQL: &str = "DELETE FROM registries WHERE id = $1";
-    let deleted = on_engine!(c, c => sqlx::query(SQL).bind(id.0).execute(c).await?.rows_affected());
-    Ok(deleted > 0)
+    let there_was = hide(c, id, "system", Timestamp(0)).await?;
+    while remove_some(c, id, i64::MAX, Timestamp(0)).await? == Removed::Some {}
+    Ok(there_was)
 }

@@ -150,6 +150,7 @@ impl Installation {
             name: DEFAULT_REGISTRY.parse().expect("the default registry's name is a registry's name"),
             sku: "Premium".to_owned(),
             admin_user_enabled: true,
+            anonymous_pull_enabled: false,
             admin_passwords: admin.sealed,
             created_at: now,
             resource_id: wharf_model::ResourceId::root(),

@@ -58,6 +58,7 @@ impl App {
             name: name.clone(),
             sku: sku.as_str().to_owned(),
             admin_user_enabled,
+            anonymous_pull_enabled: false,
             admin_passwords: admin.sealed,
             created_at: now,
             resource_id: wharf_model::ResourceId::root(),

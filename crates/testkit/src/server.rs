@@ -91,6 +91,7 @@ impl TestServer {
             name: name.clone(),
             sku: "Premium".to_owned(),
             admin_user_enabled: true,
+            anonymous_pull_enabled: false,
             admin_passwords: credentials.sealed,
             created_at: self.clock.now(),
             resource_id: wharf_model::ResourceId::root(),

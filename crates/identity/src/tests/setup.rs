@@ -126,6 +126,7 @@ pub(crate) async fn insert(database: &Database, row: RegistryRow) -> RegistryRow
                     name: row.name.clone(),
                     sku: row.sku,
                     admin_user_enabled: row.admin_user_enabled,
+                    anonymous_pull_enabled: false,
                     admin_passwords: row.admin_passwords,
                     created_at: row.created_at,
                     resource_id: wharf_model::ResourceId::root(),

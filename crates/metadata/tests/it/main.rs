@@ -24,6 +24,7 @@ macro_rules! all_engines {
 }
 
 mod engine;
+mod registries;
 mod roles;
 mod suite;
 mod tokens;

@@ -58,6 +58,7 @@ pub(crate) async fn registry(db: &Database, name: &str) -> RegistryId {
         name: name.parse().unwrap(),
         sku: "Premium".into(),
         admin_user_enabled: true,
+        anonymous_pull_enabled: false,
         admin_passwords: [vec![1], vec![2]],
         created_at: NOW,
         resource_id: wharf_model::ResourceId::root(),
@@ -66,12 +67,17 @@ pub(crate) async fn registry(db: &Database, name: &str) -> RegistryId {
     write!(db, c => registries::insert(c, &new)).unwrap().expect("the name is free")
 }
 
-async fn repository(db: &Database, registry: RegistryId, name: &str) -> RepositoryId {
+pub(crate) async fn repository(db: &Database, registry: RegistryId, name: &str) -> RepositoryId {
     let name = name.parse().unwrap();
     write!(db, c => repositories::find_or_insert(c, registry, &name, NOW)).unwrap()
 }
 
-async fn blob(db: &Database, repository: RepositoryId, content: &'static [u8], lease_until: Timestamp) -> BlobId {
+pub(crate) async fn blob(
+    db: &Database,
+    repository: RepositoryId,
+    content: &'static [u8],
+    lease_until: Timestamp,
+) -> BlobId {
     let (id, _) = db
         .write(move |c| {
             Box::pin(async move {
@@ -87,7 +93,7 @@ async fn blob(db: &Database, repository: RepositoryId, content: &'static [u8], l
     id
 }
 
-async fn put(
+pub(crate) async fn put(
     c: &mut Connection,
     repository: RepositoryId,
     bytes: &[u8],
@@ -225,6 +231,7 @@ pub(crate) async fn a_registry_is_created_once_and_deleted_whole(db: Database) {
         name: "contoso".parse().unwrap(),
         sku: "Basic".into(),
         admin_user_enabled: false,
+        anonymous_pull_enabled: false,
         admin_passwords: [vec![], vec![]],
         created_at: NOW,
         resource_id: wharf_model::ResourceId::root(),

@@ -32,6 +32,7 @@ impl World {
             name: "contoso".parse().unwrap(),
             sku: "Premium".into(),
             admin_user_enabled: true,
+            anonymous_pull_enabled: false,
             admin_passwords: [vec![], vec![]],
             created_at: Timestamp(0),
             resource_id: wharf_model::ResourceId::root(),
