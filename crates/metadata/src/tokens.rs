@@ -1,6 +1,6 @@
 //! The tokens of registries and their passwords, as sign-in and authorization read them.
 
-use wharf_model::{RegistryId, Timestamp};
+use wharf_model::{RegistryId, RegistryName, Timestamp};
 
 use crate::connection::on_engine;
 use crate::scope_maps::{key, parse_actions};
@@ -168,6 +168,31 @@ pub async fn delete_password(c: &mut Connection, token: i64, slot: i16) -> Resul
     const SQL: &str = "DELETE FROM token_passwords WHERE token_id = $1 AND slot = $2";
     on_engine!(c, c => { sqlx::query(SQL).bind(token).bind(slot).execute(c).await?; });
     Ok(())
+}
+
+/// The passwords of a registry's tokens with names from `first` to `last`, each with the name of its token in lower case,
+/// in the order of names and slots.
+///
+/// # Errors
+/// When the database fails.
+pub async fn list_passwords(
+    c: &mut Connection,
+    registry: &RegistryName,
+    first: &str,
+    last: &str,
+) -> Result<Vec<(String, TokenPasswordRow)>, Error> {
+    const SQL: &str = "SELECT t.key, p.slot, p.mac, p.generation, p.created_at, p.expires_at
+         FROM registries r JOIN tokens t ON t.registry_id = r.id JOIN token_passwords p ON p.token_id = t.id
+         WHERE r.name = $1 AND t.key >= $2 AND t.key <= $3 ORDER BY t.key, p.slot";
+    type Row = (String, i16, Vec<u8>, i64, i64, Option<i64>);
+    let rows: Vec<Row> = on_engine!(c, c => {
+        sqlx::query_as(SQL).bind(registry.as_str()).bind(key(first)).bind(key(last)).fetch_all(c).await?
+    });
+    let password = |(token, slot, mac, generation, created_at, expires_at): Row| {
+        let (created_at, expires_at) = (Timestamp(created_at), expires_at.map(Timestamp));
+        (token, TokenPasswordRow { slot, mac, generation, created_at, expires_at })
+    };
+    Ok(rows.into_iter().map(password).collect())
 }
 
 /// Removes a token with its passwords. Returns whether there was one.

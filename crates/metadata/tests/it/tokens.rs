@@ -1,7 +1,7 @@
 //! Scope maps and tokens.
 
 use wharf_metadata::{Database, TokenRow, registries, scope_maps, tokens};
-use wharf_model::{RegistryId, Timestamp};
+use wharf_model::{RegistryId, RegistryName, ResourceId, Timestamp};
 
 use crate::suite::{NOW, read, registry, write};
 
@@ -53,10 +53,18 @@ pub(crate) async fn a_token_is_read_whole_with_its_scope_map_and_passwords(db: D
     assert_eq!(passwords, [(1, &b"one"[..], Some(later)), (2, &b"two"[..], None)]);
     assert_ne!(token.passwords[0].generation, token.passwords[1].generation);
 
+    put(&db, ours, "another", "readers", true).await;
+    put(&db, other, "build-agent", "readers", true).await;
+    let name: RegistryName = "contoso".parse().unwrap();
+    let listed = read!(db, c => tokens::list_passwords(c, &name, "Another", "build-agent")).unwrap();
+    assert_eq!(listed, token.passwords.iter().map(|p| ("build-agent".to_owned(), p.clone())).collect::<Vec<_>>());
+    let name: RegistryName = "contoso".parse().unwrap();
+    assert_eq!(read!(db, c => tokens::list_passwords(c, &name, "a", "b")).unwrap(), []);
+
     let by_id = read!(db, c => tokens::find(c, ours, id)).unwrap().unwrap();
     assert_eq!((by_id.name, by_id.passwords), (token.name, token.passwords));
     assert!(read!(db, c => tokens::find(c, other, id)).unwrap().is_none(), "it is of one registry only");
-    assert!(find(&db, other, "build-agent").await.is_none());
+    assert!(find(&db, other, "nobody").await.is_none());
 
     write!(db, c => scope_maps::delete(c, ours, "readers")).unwrap();
     assert_eq!(find(&db, ours, "build-agent").await.unwrap().actions, None);
@@ -97,6 +105,8 @@ pub(crate) async fn tokens_are_counted_and_removed_with_their_passwords(db: Data
         let id = put(&db, registry, name, map, true).await;
         write!(db, c => tokens::put_password(c, id, 1, b"mac", NOW, None)).unwrap();
     }
+    let root = ResourceId::root();
+    assert!(write!(db, c => registries::lock(c, &root)).unwrap().is_none());
     let user = async |map: &'static str| read!(db, c => tokens::find_user_of_scope_map(c, ours, map)).unwrap();
     assert_eq!(user("readers").await.as_deref(), Some("agent1"));
     assert_eq!(user("nobody").await, None);
