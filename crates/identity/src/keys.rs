@@ -19,6 +19,7 @@ use tracing::{error, info};
 use wharf_metadata::{Database, SigningKeyRow, signing_keys};
 use wharf_model::{Clock, Timestamp};
 
+use crate::oidc::PublishedKey;
 use crate::signing_key::SigningKey;
 use crate::{Error, SealingKey, token};
 
@@ -45,6 +46,12 @@ impl Keys {
         }
         self.rotate().await?;
         self.newest_that_signs().ok_or_else(|| Error::SigningKey { kid: "that is new".to_owned(), verb: "used" })
+    }
+
+    /// The public halves of all keys that verify, of those too that do not sign yet.
+    pub(crate) fn published(&self) -> Vec<PublishedKey> {
+        let now = self.clock.now();
+        self.ring().iter().filter(|key| now < key.verifies_until).map(|key| PublishedKey::of(key)).collect()
     }
 
     /// The key with this id, while it verifies, from memory.

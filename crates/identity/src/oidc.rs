@@ -11,7 +11,18 @@
 //! or one of its credentials is removed, and what carries an older one ends at once: access tokens, refresh tokens, codes
 //! and sessions of browsers alike.
 
+mod authentication;
+mod authorization_code;
+mod browser;
+mod device_code;
+mod id_token;
 mod principal_token;
+mod refresh_token;
 
+pub use authentication::Authentication;
+pub use authorization_code::{NewAuthorizationCode, RedeemError, RedeemedCode};
+pub use device_code::{DeviceCode, DeviceGrant, DevicePollError, DeviceRequest, DeviceStartError};
+pub use id_token::PublishedKey;
 pub(crate) use principal_token::PrincipalTokens;
 pub use principal_token::{IssuedToken, PrincipalGrant, TokenStyle, VerifiedToken};
+pub use refresh_token::{RefreshError, RefreshedSignIn};

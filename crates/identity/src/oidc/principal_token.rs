@@ -169,12 +169,6 @@ impl Identity {
         Ok(verified)
     }
 
-    /// A principal that may sign in, and the generation of its credentials.
-    pub(crate) async fn standing_of(&self, id: PrincipalId) -> Result<Option<(Arc<Principal>, i64)>, Error> {
-        let _ = id;
-        Ok(None)
-    }
-
     async fn read_principal_token(&self, bearer: &str) -> Result<KnownClaims, AuthError> {
         let parsed = parse_token(bearer)?;
         let key = self.parts().keys.find(parsed.key_id()).await?.ok_or(TokenProblem::UnknownKey)?;
