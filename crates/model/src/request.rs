@@ -62,10 +62,17 @@ impl LoginServers {
     /// The login server of a registry.
     #[must_use]
     pub fn of(&self, registry: &RegistryName) -> String {
-        if self.local.as_ref() == Some(registry) {
-            return format!("localhost:{}", self.port);
+        self.with_label(registry, None)
+    }
+
+    /// The login server of a registry whose host has this label behind the name, `<name>-<label>.<domain>`.
+    #[must_use]
+    pub fn with_label(&self, registry: &RegistryName, label: Option<&str>) -> String {
+        match label {
+            _ if self.local.as_ref() == Some(registry) => format!("localhost:{}", self.port),
+            Some(label) => format!("{registry}-{label}.{}", self.suffix()),
+            None => format!("{registry}.{}", self.suffix()),
         }
-        format!("{registry}.{}", self.suffix())
     }
 
     /// What follows the registry's name and a dot: the domain, with the port where it is not 443.
@@ -117,6 +124,7 @@ mod tests {
         let local = LoginServers::new("wharf.localhost", 5443, Some(wharf.clone()));
         assert_eq!(local.of(&wharf), "localhost:5443");
         assert_eq!(local.of(&contoso), "contoso.wharf.localhost:5443");
+        assert_eq!(local.with_label(&contoso, Some("0abc")), "contoso-0abc.wharf.localhost:5443");
         assert_eq!(local.suffix(), "wharf.localhost:5443");
         let public = LoginServers::new("example.com", 443, None);
         assert_eq!(public.of(&wharf), "wharf.example.com");

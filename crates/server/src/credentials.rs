@@ -59,7 +59,7 @@ impl RegistryCredentials {
             identity.reveal(registry).with_context(|| format!("cannot read the passwords of {}", registry.name))?;
         Ok(Self {
             name: registry.name.to_string(),
-            login_server: hosts.login_server(&registry.name),
+            login_server: hosts.login_server(registry),
             username: registry.name.to_string(),
             passwords,
         })

@@ -2,11 +2,13 @@
 //!
 //! ```text
 //! <name>.<domain>[:port]          the registry <name>
+//! <name>-<label>.<domain>         the same, if that label is its own
 //! management. login.              the services of that name (services.rs)
 //! portal.                         reserved
 //! anything else                   the default host: services by their paths, else the default registry
 //! ```
 
+use wharf_metadata::RegistryRow;
 use wharf_model::{Endpoints, LoginServers, RegistryName};
 
 use crate::config::{Config, Domain};
@@ -17,8 +19,9 @@ pub(crate) const DEFAULT_REGISTRY: &str = "wharf";
 /// What a host names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum HostTarget {
-    /// A registry by its name; whether it exists is not known here.
-    Registry(RegistryName),
+    /// A registry by its name, and the label that follows the name; whether it exists, with that label, is not known
+    /// here.
+    Registry(RegistryName, Option<String>),
     /// `management.<domain>`.
     Management,
     /// `login.<domain>`.
@@ -62,8 +65,8 @@ impl Hosts {
     }
 
     /// The login server of a registry.
-    pub(crate) fn login_server(&self, registry: &RegistryName) -> String {
-        self.login_servers.of(registry)
+    pub(crate) fn login_server(&self, registry: &RegistryRow) -> String {
+        self.login_servers.with_label(&registry.name, registry.settings.domain_label.as_deref())
     }
 
     /// The domain of the registries.
@@ -78,10 +81,14 @@ impl Hosts {
         // `get` because a host is ASCII only after it was checked, and this must not depend on it.
         match (host.get(..split), host.get(split..)) {
             (Some(name), Some(suffix)) if suffix.eq_ignore_ascii_case(&self.suffix) => {
+                let (name, label) = match name.split_once('-') {
+                    Some((name, label)) => (name, Some(label.to_ascii_lowercase())),
+                    None => (name, None),
+                };
                 match RegistryName::parse_any_case(name) {
-                    Ok(name) if !LoginServers::is_reserved(&name) => HostTarget::Registry(name),
-                    Ok(name) if name.as_str() == "management" => HostTarget::Management,
-                    Ok(name) if name.as_str() == "login" => HostTarget::Login,
+                    Ok(name) if !LoginServers::is_reserved(&name) => HostTarget::Registry(name, label),
+                    Ok(name) if name.as_str() == "management" && label.is_none() => HostTarget::Management,
+                    Ok(name) if name.as_str() == "login" && label.is_none() => HostTarget::Login,
                     _ => HostTarget::Nobody,
                 }
             }
@@ -160,7 +167,7 @@ mod tests {
     }
 
     fn registry(name: &str) -> HostTarget {
-        HostTarget::Registry(name.parse().unwrap())
+        HostTarget::Registry(name.parse().unwrap(), None)
     }
 
     #[test]
@@ -168,9 +175,17 @@ mod tests {
         let hosts = hosts(false, 5443);
         assert_eq!(hosts.target("contoso.wharf.localhost"), registry("contoso"));
         assert_eq!(hosts.target("Contoso.WHARF.localhost."), registry("contoso"));
+        let labelled = HostTarget::Registry("contoso".parse().unwrap(), Some("0abc".to_owned()));
+        assert_eq!(hosts.target("contoso-0ABC.wharf.localhost"), labelled);
         assert_eq!(hosts.target("Management.wharf.localhost"), HostTarget::Management);
         assert_eq!(hosts.target("login.wharf.localhost"), HostTarget::Login);
-        for nobody in ["a.wharf.localhost", "a.contoso.wharf.localhost", ".wharf.localhost", "portal.wharf.localhost"] {
+        for nobody in [
+            "a.wharf.localhost",
+            "a.contoso.wharf.localhost",
+            ".wharf.localhost",
+            "portal.wharf.localhost",
+            "login-x.wharf.localhost",
+        ] {
             assert_eq!(hosts.target(nobody), HostTarget::Nobody, "{nobody}");
         }
     }
@@ -188,8 +203,8 @@ mod tests {
     #[test]
     fn login_servers_follow_domain_and_port() {
         let default = "wharf".parse().unwrap();
-        assert_eq!(hosts(false, 5443).login_server(&default), "localhost:5443");
-        assert_eq!(hosts(true, 443).login_server(&default), "wharf.wharf.localhost");
+        assert_eq!(hosts(false, 5443).login_servers().of(&default), "localhost:5443");
+        assert_eq!(hosts(true, 443).login_servers().of(&default), "wharf.wharf.localhost");
     }
 
     #[test]

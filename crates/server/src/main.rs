@@ -31,7 +31,7 @@ use std::process::ExitCode;
 /// Manifests come and go in pieces of megabytes. glibc's allocator does not give such memory back once it has seen a few of
 /// them: two hundred pushes of 4 MiB left 800 MiB behind, with this one they leave next to nothing.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
     cli::main()

@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use anyhow::{Context as _, bail};
 use clap::{Args, ValueEnum};
 use secrecy::ExposeSecret as _;
+use wharf_metadata::RegistryRow;
 use wharf_model::RegistryName;
 
 use super::output::print;
@@ -64,7 +65,7 @@ pub(super) async fn run(args: &ConnectArgs, config: &Config, app: &App) -> Resul
     let authority = std::fs::canonicalize(app.data.authority())
         .with_context(|| format!("cannot find the authority's certificate {}", app.data.authority().display()))?;
     let authority = if config.tls.cert.is_some() { None } else { Some(authority) };
-    let endpoints = endpoints(args, config, &hosts)?;
+    let endpoints = endpoints(args, config, &hosts, &row)?;
     let mut text = String::new();
     if !row.admin_user_enabled {
         text.push_str(&format!(
@@ -89,7 +90,12 @@ struct Endpoint {
     host: String,
 }
 
-fn endpoints(args: &ConnectArgs, config: &Config, hosts: &Hosts) -> Result<Vec<Endpoint>, anyhow::Error> {
+fn endpoints(
+    args: &ConnectArgs,
+    config: &Config,
+    hosts: &Hosts,
+    row: &RegistryRow,
+) -> Result<Vec<Endpoint>, anyhow::Error> {
     let is_default = args.registry.as_str() == DEFAULT_REGISTRY;
     let mut endpoints = Vec::new();
     if let ListenAddress::At(address) = config.listen.http {
@@ -103,7 +109,7 @@ fn endpoints(args: &ConnectArgs, config: &Config, hosts: &Hosts) -> Result<Vec<E
         endpoints.push(Endpoint { scheme: Scheme::Http, host });
     }
     if config.listen.https != ListenAddress::Off {
-        endpoints.push(Endpoint { scheme: Scheme::Https, host: hosts.login_server(&args.registry) });
+        endpoints.push(Endpoint { scheme: Scheme::Https, host: hosts.login_server(row) });
     }
     endpoints.retain(|endpoint| args.scheme.is_none_or(|scheme| endpoint.scheme == scheme));
     if endpoints.is_empty() {

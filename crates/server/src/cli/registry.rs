@@ -278,7 +278,7 @@ impl Shown {
     fn new(row: &RegistryRow, hosts: &Hosts) -> Self {
         Self {
             name: row.name.to_string(),
-            login_server: hosts.login_server(&row.name),
+            login_server: hosts.login_server(row),
             sku: row.sku.clone(),
             admin_user_enabled: row.admin_user_enabled,
             anonymous_pull_enabled: row.anonymous_pull_enabled,

@@ -133,36 +133,40 @@ impl<P: Plane> Server<P> {
         let client = Client { address: origin.address, is_private: entrance.network == Network::Private };
         let visit = Visit { scheme: origin.scheme.unwrap_or(entrance.scheme), authority, client };
         let path = request.uri().path();
-        let (name, service) = match &target {
-            HostTarget::Registry(name) => (name, None),
-            HostTarget::Default => (&self.default_registry, Service::of_default_path(path)),
-            HostTarget::Management => (&self.default_registry, Some(Service::of_management_path(path))),
-            HostTarget::Login => (&self.default_registry, Some(Service::Login)),
-            HostTarget::Nobody => return refusal::no_registry(&visit),
-        };
-        match service {
-            None => self.serve_registry(name, &visit, request, exchange).await,
-            Some(service) => {
-                let endpoints = self.site.endpoints(&visit, target == HostTarget::Default);
-                self.serve_service(service, endpoints, client, request, exchange).await
+        let service = match &target {
+            HostTarget::Registry(name, label) => {
+                return self.serve_registry(name, Some(label.as_deref()), &visit, request, exchange).await;
             }
-        }
+            HostTarget::Nobody => return refusal::no_registry(&visit),
+            HostTarget::Management => Service::of_management_path(path),
+            HostTarget::Login => Service::Login,
+            HostTarget::Default => match Service::of_default_path(path) {
+                Some(service) => service,
+                None => return self.serve_registry(&self.default_registry, None, &visit, request, exchange).await,
+            },
+        };
+        let endpoints = self.site.endpoints(&visit, target == HostTarget::Default);
+        self.serve_service(service, endpoints, client, request, exchange).await
     }
 
+    /// Lets a registry answer that was named by its host, with or without a label, or (`None`) by none.
     async fn serve_registry(
         &self,
         name: &RegistryName,
+        label: Option<Option<&str>>,
         visit: &Visit,
         request: Request<Incoming>,
         exchange: &mut Exchange,
     ) -> Response<Body> {
         let registry = match self.plane.find_registry(name).await {
-            Ok(Some(registry)) => registry,
-            Ok(None) => return refusal::no_registry(visit),
+            Ok(Some(registry)) if label.is_none_or(|label| label == registry.settings.domain_label.as_deref()) => {
+                registry
+            }
+            Ok(_) => return refusal::no_registry(visit),
             Err(_) => return refuse(OciError::new(Code::Unavailable), &visit.base_url()),
         };
         exchange.set_registry(registry.clone());
-        let login_server = self.site.hosts.login_server(&registry.name);
+        let login_server = self.site.hosts.login_server(&registry);
         let host = RequestHost { registry, login_server, base_url: visit.base_url(), client: visit.client };
         let request = request_with_counted_body(request, exchange, None);
         self.plane.serve(host, request).await
