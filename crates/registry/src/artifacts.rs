@@ -9,6 +9,7 @@ use wharf_metadata::{Database, RegistryRow};
 use wharf_model::{Clock, RepositoryName, Timestamp};
 
 use crate::cache::Caches;
+use crate::sizes::Sizes;
 use crate::uploads::Sessions;
 
 /// What may be set about artifacts.
@@ -60,6 +61,7 @@ pub(crate) struct Inner {
     pub(crate) settings: Settings,
     pub(crate) caches: Caches,
     pub(crate) sessions: Sessions,
+    pub(crate) sizes: Sizes,
     /// When this process began; sessions that are older may have been left by another.
     pub(crate) started_at: Timestamp,
 }
@@ -78,7 +80,8 @@ impl Artifacts {
         let caches = Caches::new(!database.is_shared());
         let sessions = Sessions::new(state_key);
         let started_at = clock.now();
-        Self { inner: Arc::new(Inner { database, blobs, clock, settings, caches, sessions, started_at }) }
+        let sizes = Sizes::new();
+        Self { inner: Arc::new(Inner { database, blobs, clock, settings, caches, sessions, sizes, started_at }) }
     }
 
     /// The database beneath.

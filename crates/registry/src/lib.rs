@@ -24,6 +24,7 @@ mod error;
 mod lists;
 mod manifests;
 mod registries;
+mod sizes;
 mod upkeep;
 mod uploads;
 

@@ -71,7 +71,9 @@ impl Artifacts {
         let tag = change.tag.as_deref().and_then(|tag| tag.parse::<Tag>().ok());
         let digest = change.digest.as_deref().and_then(|digest| digest.parse::<Digest>().ok());
         match (change.kind, repository) {
-            (Kind::RegistryCreate | Kind::RegistryUpdate | Kind::RegistryDelete, _) => caches.registries.invalidate_all(),
+            (Kind::RegistryCreate | Kind::RegistryUpdate | Kind::RegistryDelete, _) => {
+                caches.registries.invalidate_all()
+            }
             (Kind::TagPut | Kind::TagDelete | Kind::ManifestDelete | Kind::ManifestPush, Some(repository)) => {
                 if let Some(tag) = tag {
                     caches.manifests.invalidate(&key(change.registry, &repository, ':', tag.as_str()));

@@ -2,6 +2,7 @@
 
 mod backup;
 mod collect;
+mod removal;
 mod verify;
 
 pub use backup::ObjectHold;

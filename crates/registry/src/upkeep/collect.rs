@@ -61,6 +61,10 @@ impl Artifacts {
     /// When the metadata fails. An object that cannot be removed is counted, not fatal.
     pub async fn collect(&self, dry_run: bool) -> Result<CollectReport, Error> {
         let mut report = CollectReport { dry_run, ..CollectReport::default() };
+        if !dry_run {
+            // What they held is garbage only once their repositories are gone.
+            self.remove_deleted_registries().await?;
+        }
         self.expire_uploads(&mut report).await?;
         self.cut_links(&mut report).await?;
         self.remove_blobs(&mut report).await?;

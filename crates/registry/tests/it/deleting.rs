@@ -1,7 +1,9 @@
 //! Deleting tags, manifests and blobs.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use wharf_metadata::registries;
 use wharf_registry::{DeleteBlobError, Page, Target};
 
 use crate::world::{IMAGE, World, image};
@@ -105,4 +107,32 @@ async fn a_mount_needs_the_right_to_read_the_source() {
     assert_eq!(world.read_blob("app", &digest).await.unwrap(), b"bytes of a blob");
     let absent = wharf_model::Digest::of(wharf_model::Algorithm::Sha256, b"never pushed");
     assert!(!world.artifacts.mount_blob(app, Some(&secret), &absent, &yes).await.unwrap());
+}
+
+#[tokio::test]
+async fn what_a_deleted_registry_held_goes_while_nobody_sees_it() {
+    let world = World::new().await;
+    for repository in ["app", "team/app"] {
+        for tag in ["v1", "v2"] {
+            world.push_image(repository, tag, &[b"layer", tag.as_bytes()]).await;
+        }
+    }
+    let (id, name) = (world.registry.id, world.registry.name.clone());
+    assert!(world.artifacts.registry_size(id).await.unwrap() > 0);
+    let database = world.artifacts.database().clone();
+    let at = wharf_model::Clock::now(world.clock.as_ref());
+    database.write(move |c| Box::pin(registries::hide(c, id, "somebody", at))).await.unwrap();
+    world.artifacts.forget_registry(&name);
+    assert!(world.artifacts.find_registry(&name).await.unwrap().is_none());
+    world.assert_sound().await;
+
+    // Another process takes it up, as after a crash.
+    let again = world.again().await;
+    assert_eq!(again.artifacts.remove_deleted_registries().await.unwrap(), 0, "others are still to hear of it");
+    world.clock.advance(Duration::from_secs(120));
+    assert_eq!(again.artifacts.remove_deleted_registries().await.unwrap(), 1);
+    assert_eq!(again.artifacts.remove_deleted_registries().await.unwrap(), 0);
+    world.collect_all().await;
+    assert_eq!(world.files(), 0, "its blobs were garbage");
+    world.assert_sound().await;
 }
