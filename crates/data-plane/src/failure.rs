@@ -99,8 +99,14 @@ impl From<wharf_registry::Error> for Failure {
 }
 
 impl From<AuthError> for Failure {
-    /// For failures of ours; bad credentials are answered by a challenge, which the guard writes.
+    /// For failures of ours, and for those who failed too often; bad credentials are answered by a challenge, which the
+    /// guard writes.
     fn from(error: AuthError) -> Self {
+        if let AuthError::Throttled(throttled) = &error {
+            let answer = OciError::new(Code::TooManyRequests).with_message(throttled.to_string());
+            let seconds = throttled.retry_after.as_secs().max(1);
+            return Self::new(answer).with_header(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
         Self::of_ours(OciError::new(Code::Unavailable), error)
     }
 }

@@ -35,7 +35,7 @@ pub(crate) async fn admit(
     };
     let caller = match plane.identity.authenticate(&host.registry, credentials, Some(host.client)).await {
         Ok(caller) => caller,
-        Err(error @ AuthError::Unavailable(_)) => return Err(error.into()),
+        Err(error @ (AuthError::Unavailable(_) | AuthError::Throttled(_))) => return Err(error.into()),
         Err(AuthError::BadCredentials | AuthError::InvalidToken(_)) => {
             return Err(challenge(host, &scopes(route, parts), true));
         }

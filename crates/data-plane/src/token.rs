@@ -84,7 +84,7 @@ async fn authenticate(
     let Some(credentials) = credentials else { return Ok(Arc::new(Caller::anonymous(&host.registry))) };
     match plane.identity.authenticate(&host.registry, credentials, Some(host.client)).await {
         Ok(caller) => Ok(caller),
-        Err(error @ AuthError::Unavailable(_)) => Err(error.into()),
+        Err(error @ (AuthError::Unavailable(_) | AuthError::Throttled(_))) => Err(error.into()),
         Err(AuthError::BadCredentials | AuthError::InvalidToken(_)) => Err(challenge(host, &[], true)),
     }
 }

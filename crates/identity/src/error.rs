@@ -44,11 +44,15 @@ pub enum Error {
     /// A password that was given is empty or too long.
     #[error("a password has 1 to {most} bytes", most = crate::passwords::LONGEST_PASSWORD)]
     PasswordLength,
+    /// There was no memory or no thread to hash a password.
+    #[error("a password could not be hashed")]
+    Hashing,
 }
 
 /// Why somebody is not let in.
 ///
-/// Only the log may tell the variants apart: the answer is the same for all but [`AuthError::Unavailable`].
+/// Only the log may tell the variants apart: the answer is the same for all but [`AuthError::Unavailable`] and
+/// [`AuthError::Throttled`].
 #[derive(Debug, thiserror::Error)]
 pub enum AuthError {
     /// No such user, wrong password, or a user that is switched off: deliberately not told apart.
@@ -57,6 +61,9 @@ pub enum AuthError {
     /// The token is not valid here and now.
     #[error("the token is not valid")]
     InvalidToken(#[from] TokenProblem),
+    /// Too many sign-ins failed.
+    #[error(transparent)]
+    Throttled(#[from] crate::directory::Throttled),
     /// The credentials could not be checked.
     #[error("the credentials could not be checked")]
     Unavailable(#[from] Error),

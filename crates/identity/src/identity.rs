@@ -7,6 +7,7 @@ use tracing::debug;
 use wharf_metadata::{Database, RegistryRow, settings};
 use wharf_model::{Client, Clock, Timestamp};
 
+use crate::directory::Directory;
 use crate::caller::{Caller, Credentials, Proof, SharedCaller, Subject};
 use crate::keys::Keys;
 use crate::oidc::PrincipalTokens;
@@ -30,6 +31,7 @@ pub(crate) struct Parts {
     verdicts: Verdicts,
     pub(crate) principal_tokens: PrincipalTokens,
     passwords: PasswordCheck,
+    pub(crate) directory: Directory,
 }
 
 /// The user name under which `az acr login` and others send a token as the password.
@@ -55,6 +57,7 @@ impl Identity {
             verdicts: Verdicts::new(),
             principal_tokens: PrincipalTokens::new(),
             passwords: PasswordCheck::new(sealing.clone(), random.as_ref()),
+            directory: Directory::new(sealing.clone(), clock.clone()),
             database,
             sealing,
             clock,

@@ -14,12 +14,14 @@ CREATE TABLE principals (
     user_name_key TEXT UNIQUE,
     app_id        TEXT UNIQUE,
     resource_id   TEXT,
+    resource_key  TEXT,
     is_enabled    BOOLEAN NOT NULL,
     generation    BIGINT NOT NULL,
     properties    TEXT NOT NULL,
     created_at    BIGINT NOT NULL,
     updated_at    BIGINT NOT NULL
 ) WITHOUT ROWID;
+CREATE INDEX principals_by_resource ON principals (resource_key) WHERE resource_key IS NOT NULL;
 CREATE INDEX principals_by_name ON principals (tenant_id, family, name_key, id);
 
 -- Applications: what service principals are made from. Both may hold secrets and certificates.

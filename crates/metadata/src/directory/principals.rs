@@ -112,8 +112,8 @@ impl TryFrom<Columns> for PrincipalRow {
 /// When the database fails.
 pub async fn insert(c: &mut Connection, row: &PrincipalRow) -> Result<bool, Error> {
     const SQL: &str = "INSERT INTO principals (id, kind, family, tenant_id, display_name, name_key, user_name,
-            user_name_key, app_id, resource_id, is_enabled, generation, properties, created_at, updated_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) ON CONFLICT DO NOTHING";
+            user_name_key, app_id, resource_id, resource_key, is_enabled, generation, properties, created_at, updated_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16) ON CONFLICT DO NOTHING";
     let inserted = on_engine!(c, c => {
         sqlx::query(SQL)
             .bind(row.id.to_string())
@@ -126,6 +126,7 @@ pub async fn insert(c: &mut Connection, row: &PrincipalRow) -> Result<bool, Erro
             .bind(row.user_name.as_deref().map(key))
             .bind(row.app_id.map(|id| id.to_string()))
             .bind(row.resource_id.as_ref().map(ResourceId::as_str))
+            .bind(row.resource_id.as_ref().map(ResourceId::key))
             .bind(row.is_enabled)
             .bind(row.generation)
             .bind(to_json(&row.properties))
@@ -160,6 +161,14 @@ pub async fn find_by_app(c: &mut Connection, app_id: Uuid) -> Result<Option<Prin
 /// When the database fails.
 pub async fn find_by_user_name(c: &mut Connection, user_name: &str) -> Result<Option<PrincipalRow>, Error> {
     find_where(c, "user_name_key = $1", key(user_name)).await
+}
+
+/// Finds the managed identity that belongs to a resource.
+///
+/// # Errors
+/// When the database fails.
+pub async fn find_by_resource(c: &mut Connection, resource: &ResourceId) -> Result<Option<PrincipalRow>, Error> {
+    find_where(c, "resource_key = $1", resource.key().to_owned()).await
 }
 
 async fn find_where(c: &mut Connection, condition: &str, value: String) -> Result<Option<PrincipalRow>, Error> {

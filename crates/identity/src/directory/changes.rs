@@ -1,0 +1,98 @@
+//! Changes of any principal: renamed, switched, deleted.
+
+use wharf_metadata::directory::principals;
+use wharf_metadata::{Connection, PrincipalRow, roles};
+use wharf_model::{PrincipalId, PrincipalKind};
+
+use super::error::DirectoryError;
+use super::rules;
+use crate::identity::Identity;
+
+impl Identity {
+    /// Changes what a principal is called, what is kept of it, and whether it may sign in. Switching it off ends every
+    /// token that was issued to it. Its id, kind, application id and generation stay as they are, whatever `change` does.
+    ///
+    /// # Errors
+    /// When there is no such principal, when `change` fails, when a value cannot be or somebody else has the user name.
+    pub async fn update_principal(
+        &self,
+        id: PrincipalId,
+        change: impl FnOnce(&mut PrincipalRow) -> Result<(), DirectoryError> + Send + 'static,
+    ) -> Result<PrincipalRow, DirectoryError> {
+        let now = self.parts().clock.now();
+        self.parts()
+            .database
+            .write_access(move |c| {
+                Box::pin(async move {
+                    let old = get_principal(c, id).await?;
+                    let mut new = old.clone();
+                    change(&mut new)?;
+                    rules::check_display_name(&new.display_name)?;
+                    rules::check_properties(&new.properties)?;
+                    if let Some(name) = &new.user_name {
+                        rules::check_user_name(name)?;
+                    }
+                    new.updated_at = now;
+                    if !principals::update(c, &new).await? {
+                        return Err(name_taken(new.user_name));
+                    }
+                    if old.is_enabled && !new.is_enabled {
+                        principals::increment_generation(c, id).await?;
+                    }
+                    get_principal(c, id).await
+                })
+            })
+            .await
+    }
+
+    /// Deletes a user, a group or a service principal, with its credentials, memberships and role assignments. Every token
+    /// that was issued to it ends.
+    ///
+    /// # Errors
+    /// When there is no such principal, and for managed identities, which go with the resource that they belong to.
+    pub async fn delete_principal(&self, id: PrincipalId) -> Result<(), DirectoryError> {
+        self.parts()
+            .database
+            .write_access(move |c| {
+                Box::pin(async move {
+                    if get_principal(c, id).await?.kind == PrincipalKind::ManagedIdentity {
+                        let reason = "is a managed identity, which is deleted with the resource that it belongs to";
+                        return Err(DirectoryError::invalid("service principal", reason));
+                    }
+                    Ok(remove_principal(c, id).await?)
+                })
+            })
+            .await
+    }
+}
+
+/// The principal with this id.
+pub(crate) async fn get_principal(c: &mut Connection, id: PrincipalId) -> Result<PrincipalRow, DirectoryError> {
+    principals::find(c, id).await?.ok_or_else(|| DirectoryError::not_found("principal", id))
+}
+
+/// The principal with this id, if it is of this kind.
+pub(crate) async fn get_of_kind(
+    c: &mut Connection,
+    id: PrincipalId,
+    kind: PrincipalKind,
+) -> Result<PrincipalRow, DirectoryError> {
+    let what = match kind {
+        PrincipalKind::User => "user",
+        PrincipalKind::Group => "group",
+        PrincipalKind::ServicePrincipal => "service principal",
+        PrincipalKind::ManagedIdentity => "managed identity",
+    };
+    let found = principals::find(c, id).await?.filter(|row| row.kind == kind);
+    found.ok_or_else(|| DirectoryError::not_found(what, id))
+}
+
+/// Deletes a principal with everything that names it.
+pub(crate) async fn remove_principal(c: &mut Connection, id: PrincipalId) -> Result<(), wharf_metadata::Error> {
+    roles::delete_of_principal(c, id).await?;
+    principals::delete(c, id).await.map(drop)
+}
+
+pub(crate) fn name_taken(name: Option<String>) -> DirectoryError {
+    DirectoryError::Taken { what: "userPrincipalName", value: name.unwrap_or_default() }
+}
