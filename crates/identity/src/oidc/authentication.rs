@@ -52,8 +52,7 @@ impl Identity {
 
     /// A principal that may sign in, and the generation of its credentials.
     pub(crate) async fn standing_of(&self, id: PrincipalId) -> Result<Option<(Arc<Principal>, i64)>, Error> {
-        let _ = id;
-        Ok(None)
+        Ok(self.find_signed_in(id).await?.map(|signed_in| (signed_in.principal, signed_in.generation)))
     }
 
     /// A new secret of 256 bits for a client to hold, in base64url behind `prefix`.
