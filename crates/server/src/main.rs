@@ -28,8 +28,8 @@ mod upkeep;
 
 use std::process::ExitCode;
 
-/// Manifests come and go in pieces of megabytes. glibc's allocator does not give such memory back once it has seen a few of
-/// them: two hundred pushes of 4 MiB left 800 MiB behind, with this one they leave next to nothing.
+/// Gives memory back that was freed, unlike glibc's (docs/decisions/0019-an-allocator-that-gives-back.md). How readily is
+/// said in `.cargo/config.toml`.
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 

@@ -60,6 +60,8 @@ enum Command {
     #[command(after_help = "Examples:\n  \
         wharf connect docker\n  \
         wharf connect helm --registry contoso\n  \
+        wharf connect az\n  \
+        wharf connect kubernetes --registry contoso\n  \
         wharf connect hosts | sudo tee -a /etc/hosts\n  \
         wharf connect oras --scheme http | sh")]
     Connect(connect::ConnectArgs),

@@ -1,124 +1,18 @@
-//! `wharf connect`: the exact lines that connect a tool to this server.
-//!
-//! Every line that is printed can be pasted into a shell, or piped into one; what is to be read stands behind `#`.
+//! Lines for the clients of a registry.
 
-use std::net::IpAddr;
 use std::path::Path;
-use std::process::ExitCode;
 
-use anyhow::{Context as _, bail};
-use clap::{Args, ValueEnum};
 use secrecy::ExposeSecret as _;
-use wharf_metadata::RegistryRow;
-use wharf_model::RegistryName;
 
-use super::output::print;
-use crate::app::App;
-use crate::config::{CommonFlags, Config, ListenAddress};
+use super::{Endpoint, Scheme, Tool, quoted};
 use crate::credentials::RegistryCredentials;
-use crate::hosts::{DEFAULT_REGISTRY, Hosts};
 
-#[derive(Debug, Args)]
-pub(super) struct ConnectArgs {
-    /// What to connect
-    #[arg(value_name = "TOOL")]
+pub(super) fn lines(
     tool: Tool,
-    /// The registry to sign in to
-    #[arg(long, value_name = "NAME", default_value = DEFAULT_REGISTRY, value_parser = RegistryName::parse_any_case)]
-    registry: RegistryName,
-    /// Only the lines for http or for https
-    #[arg(long, value_name = "SCHEME")]
-    scheme: Option<Scheme>,
-    #[command(flatten)]
-    pub(super) common: CommonFlags,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Tool {
-    /// Docker engine and command line
-    Docker,
-    /// podman, buildah and skopeo
-    Podman,
-    /// Helm charts as OCI artifacts
-    Helm,
-    /// OCI artifacts of any kind
-    Oras,
-    /// Lines for /etc/hosts, where no DNS knows the domain
-    Hosts,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Scheme {
-    Http,
-    Https,
-}
-
-pub(super) async fn run(args: &ConnectArgs, config: &Config, app: &App) -> Result<ExitCode, anyhow::Error> {
-    let hosts = Hosts::of(config);
-    if args.tool == Tool::Hosts {
-        let names: Vec<RegistryName> = app.list_registries().await?.into_iter().map(|row| row.name).collect();
-        print(&hosts_lines(config, &hosts, &names))?;
-        return Ok(ExitCode::SUCCESS);
-    }
-    let row = app.get_registry(&args.registry).await?;
-    let credentials = RegistryCredentials::of(&row, &app.identity, &hosts)?;
-    let authority = std::fs::canonicalize(app.data.authority())
-        .with_context(|| format!("cannot find the authority's certificate {}", app.data.authority().display()))?;
-    let authority = if config.tls.cert.is_some() { None } else { Some(authority) };
-    let endpoints = endpoints(args, config, &hosts, &row)?;
-    let mut text = String::new();
-    if !row.admin_user_enabled {
-        text.push_str(&format!(
-            "# The admin user of {0} is off, so these would be refused; switch it on first:\n\
-             # wharf registry update {0} --admin on\n\n",
-            row.name
-        ));
-    }
-    for (position, endpoint) in endpoints.iter().enumerate() {
-        if position > 0 {
-            text.push('\n');
-        }
-        text.push_str(&lines(args.tool, endpoint, &credentials, authority.as_deref()));
-    }
-    print(&text)?;
-    Ok(ExitCode::SUCCESS)
-}
-
-/// A way to reach the registry.
-struct Endpoint {
-    scheme: Scheme,
-    host: String,
-}
-
-fn endpoints(
-    args: &ConnectArgs,
-    config: &Config,
-    hosts: &Hosts,
-    row: &RegistryRow,
-) -> Result<Vec<Endpoint>, anyhow::Error> {
-    let is_default = args.registry.as_str() == DEFAULT_REGISTRY;
-    let mut endpoints = Vec::new();
-    if let ListenAddress::At(address) = config.listen.http {
-        let host = if !is_default {
-            format!("{}.{}:{}", args.registry, hosts.domain(), address.port())
-        } else if address.ip().is_loopback() || address.ip().is_unspecified() {
-            format!("localhost:{}", address.port())
-        } else {
-            address.to_string()
-        };
-        endpoints.push(Endpoint { scheme: Scheme::Http, host });
-    }
-    if config.listen.https != ListenAddress::Off {
-        endpoints.push(Endpoint { scheme: Scheme::Https, host: hosts.login_server(row) });
-    }
-    endpoints.retain(|endpoint| args.scheme.is_none_or(|scheme| endpoint.scheme == scheme));
-    if endpoints.is_empty() {
-        bail!("the server does not serve that scheme; `wharf config` shows what it serves");
-    }
-    Ok(endpoints)
-}
-
-fn lines(tool: Tool, endpoint: &Endpoint, credentials: &RegistryCredentials, authority: Option<&Path>) -> String {
+    endpoint: &Endpoint,
+    credentials: &RegistryCredentials,
+    authority: Option<&Path>,
+) -> String {
     let host = &endpoint.host;
     let user = &credentials.username;
     let password = quoted(credentials.passwords[0].expose_secret());
@@ -180,7 +74,8 @@ fn lines(tool: Tool, endpoint: &Endpoint, credentials: &RegistryCredentials, aut
                 login("oras login", &flag)
             )
         }
-        (Tool::Hosts, _) => String::new(),
+        // They have lines of their own.
+        (Tool::Az | Tool::Terraform | Tool::Python | Tool::Kubernetes | Tool::Hosts, _) => String::new(),
     }
 }
 
@@ -190,32 +85,6 @@ fn docker_examples(program: &str, host: &str, flags: &str) -> String {
          # {program} push{flags} {host}/samples/busybox:v1\n\
          # {program} pull{flags} {host}/samples/busybox:v1\n"
     )
-}
-
-/// One line for all names, at the address that is listened on.
-fn hosts_lines(config: &Config, hosts: &Hosts, names: &[RegistryName]) -> String {
-    let listening_on = [config.listen.https, config.listen.http].into_iter().find_map(|listen| match listen {
-        ListenAddress::At(address) => Some(address.ip()),
-        ListenAddress::Off => None,
-    });
-    let (address, note) = match listening_on {
-        Some(address) if !address.is_unspecified() => (address, ""),
-        _ => (IpAddr::from([127, 0, 0, 1]), "# On other machines, write this one's address in place of 127.0.0.1.\n"),
-    };
-    let domain = hosts.domain();
-    let names: Vec<String> =
-        std::iter::once(domain.to_string()).chain(names.iter().map(|name| format!("{name}.{domain}"))).collect();
-    format!("{note}{address} {}\n", names.join(" "))
-}
-
-/// A word of a shell, whatever is in it.
-fn quoted(text: &str) -> String {
-    let is_plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'/' | b'.' | b'-' | b'_' | b':' | b'@');
-    if !text.is_empty() && text.bytes().all(is_plain) {
-        text.to_owned()
-    } else {
-        format!("'{}'", text.replace('\'', r"'\''"))
-    }
 }
 
 #[cfg(test)]
