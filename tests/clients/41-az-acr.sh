@@ -1,0 +1,206 @@
+#!/usr/bin/env bash
+# The Azure CLI: registries, their credentials, networks, scope maps, tokens, identities and policies.
+. "$(dirname "$0")/../lib.sh"
+. "$(dirname "$0")/../az.sh"
+
+start_azure
+resolve "reg1.$DOMAIN" "basic1.$DOMAIN"
+
+prepares() {
+  sign_in
+  az group create -n g1 -l eastus >/dev/null
+}
+
+creates_a_registry() {
+  local began made server
+  equal "$(query nameAvailable acr check-name -n reg1)" true
+  began=$EPOCHREALTIME
+  az acr create -g g1 -n reg1 --sku Premium >"$WORK/reg1.json"
+  made=$(seconds_since "$began")
+  echo "az acr create took $made s"
+  equal "$(jq -r .loginServer "$WORK/reg1.json")" "reg1.$DOMAIN"
+  equal "$(jq -r .location "$WORK/reg1.json")" eastus
+  equal "$(jq -r .provisioningState "$WORK/reg1.json")" Succeeded
+  equal "$(jq -r .adminUserEnabled "$WORK/reg1.json")" false
+  equal "$(jq -r .policies.exportPolicy.status "$WORK/reg1.json")" enabled
+  equal "$(jq -r .networkRuleSet.defaultAction "$WORK/reg1.json")" Allow
+  equal "$(jq -r .roleAssignmentMode "$WORK/reg1.json")" LegacyRegistryPermissions
+  equal "$(query nameAvailable acr check-name -n reg1)" false
+  equal "$(query reason acr check-name -n reg1)" AlreadyExists
+}
+
+creates_it_again() {
+  az acr create -g g1 -n reg1 --sku Premium --admin-enabled true >/dev/null
+  equal "$(query adminUserEnabled acr show -n reg1)" true
+  fails_with InvalidResourceLocation acr create -g g1 -n reg1 --sku Premium -l westus
+  az group create -n g2 -l eastus >/dev/null
+  fails_with RegistryNameAlreadyInUse acr create -g g2 -n reg1 --sku Premium
+}
+
+bad_names_are_refused() {
+  refused az acr create -g g1 -n a_b --sku Basic
+  refused az rest -m put -u "/subscriptions/$SUBSCRIPTION/resourceGroups/g1/providers/Microsoft.ContainerRegistry/registries/ab?api-version=2025-11-01" \
+    --body '{"location":"eastus","sku":{"name":"Basic"}}'
+  fails_with ResourceGroupNotFound acr create -g nowhere -n reg3abc --sku Basic -l eastus
+  local rc=0
+  az acr show -n absent123 -g g1 || rc=$?
+  equal $rc 3 "az's exit code for what is not there"
+}
+
+lists_and_shows() {
+  equal "$(query '[].name' acr list -g g1)" reg1
+  contains "$(query '[].name' acr list)" wharf
+  equal "$(query name acr show -n REG1)" reg1
+  equal "$(query 'value[?name==`Size`].unit' acr show-usage -n reg1)" Bytes
+  equal "$(query loginServer acr show-endpoints -n reg1)" "reg1.$DOMAIN"
+}
+
+updates() {
+  equal "$(query tags.team acr update -n reg1 --tags team=blue)" blue
+  equal "$(query anonymousPullEnabled acr update -n reg1 --anonymous-pull-enabled true)" true
+  equal "$(query tags.team acr show -n reg1)" blue
+  az acr update -n reg1 --anonymous-pull-enabled false >/dev/null
+  equal "$(query dataEndpointEnabled acr update -n reg1 --data-endpoint-enabled true)" true
+  az acr update -n reg1 --data-endpoint-enabled false >/dev/null
+}
+
+tiers_gate() {
+  az acr create -g g1 -n basic1 --sku Basic >/dev/null
+  refused az acr update -n basic1 --anonymous-pull-enabled true
+  refused az acr update -n basic1 --public-network-enabled false
+  equal "$(query sku.name acr update -n basic1 --sku Standard)" Standard
+  equal "$(query anonymousPullEnabled acr update -n basic1 --anonymous-pull-enabled true)" true
+}
+
+credentials_can_be_renewed() {
+  local first
+  first=$(query 'passwords[0].value' acr credential show -n reg1)
+  equal "$(query username acr credential show -n reg1)" reg1
+  az acr credential renew -n reg1 --password-name password >/dev/null
+  [ "$(query 'passwords[0].value' acr credential show -n reg1)" != "$first" ]
+  equal "$(curl -sS --cacert "$CA" -o /dev/null -w '%{http_code}' -u "reg1:$first" "https://reg1.$DOMAIN/v2/")" 401
+}
+
+signs_in_to_the_registry() {
+  local token
+  token=$(query accessToken acr login -n reg1 --expose-token 2>/dev/null)
+  equal "$(curl -sS --cacert "$CA" -o /dev/null -w '%{http_code}' -u "00000000-0000-0000-0000-000000000000:$token" "https://reg1.$DOMAIN/v2/")" 200
+  DOCKER_COMMAND=podman az acr login -n reg1
+  podman login --get-login "reg1.$DOMAIN"
+}
+
+is_healthy() {
+  local said
+  said=$(az acr check-health -n reg1 --ignore-errors -y 2>&1) || true
+  echo "$said"
+  contains "$said" "DNS lookup to reg1.$DOMAIN at IP 127.0.0.1 : OK"
+  contains "$said" "Challenge endpoint https://reg1.$DOMAIN/v2/ : OK"
+  contains "$said" "Fetch refresh token for registry 'reg1.$DOMAIN' : OK"
+  contains "$said" "Fetch access token for registry 'reg1.$DOMAIN' : OK"
+}
+
+tokens_and_scope_maps() {
+  local made
+  contains "$(query '[].name' acr scope-map list -r reg1)" _repositories_pull
+  az acr scope-map create -r reg1 -n readers --repository team/app content/read metadata/read --description "reads" >/dev/null
+  az acr scope-map update -r reg1 -n readers --add-repository team/other content/read >/dev/null
+  equal "$(query 'length(actions)' acr scope-map show -r reg1 -n readers)" 3
+  made=$(az acr token create -r reg1 -n reader --scope-map readers -o json)
+  equal "$(jq -r '.credentials.passwords | length' <<<"$made")" 2
+  equal "$(curl -sS --cacert "$CA" -o /dev/null -w '%{http_code}' -u "reader:$(jq -r '.credentials.passwords[0].value' <<<"$made")" "https://reg1.$DOMAIN/v2/")" 200
+  equal "$(query 'credentials.passwords[0].value' acr token show -r reg1 -n reader)" ""
+  az acr token create -r reg1 -n quick --repository team/app content/read content/write >/dev/null
+  equal "$(query scopeMapId acr token show -r reg1 -n quick | sed 's,.*/,,')" quick-scope-map
+  az acr token credential generate -r reg1 -n quick --password1 --expiration-in-days 3 >/dev/null
+  az acr token credential delete -r reg1 -n quick --password1 --password2
+  equal "$(query 'length(credentials.passwords || `[]`)' acr token show -r reg1 -n quick)" 0
+  refused az acr scope-map delete -r reg1 -n readers -y
+  az acr token delete -r reg1 -n reader -y
+  az acr scope-map delete -r reg1 -n readers -y
+  az acr token update -r reg1 -n quick --status disabled >/dev/null
+  equal "$(query status acr token show -r reg1 -n quick)" disabled
+  refused az acr scope-map update -r reg1 -n _repositories_pull --description x
+}
+
+network_rules_hold() {
+  local status="curl -sS --cacert $CA -o $WORK/denied -w %{http_code} https://reg1.$DOMAIN/v2/"
+  az acr network-rule add -n reg1 --ip-address 203.0.113.0/24 >/dev/null
+  equal "$(query 'ipRules[0].ipAddressOrRange || ipRules[0].value' acr network-rule list -n reg1)" 203.0.113.0/24
+  equal "$($status)" 401
+  az acr update -n reg1 --default-action Deny >/dev/null
+  equal "$($status)" 403
+  contains "$(cat "$WORK/denied")" DENIED
+  az acr network-rule add -n reg1 --ip-address 127.0.0.1 >/dev/null
+  equal "$($status)" 401
+  az acr update -n reg1 --public-network-enabled false >/dev/null
+  equal "$($status)" 403
+  az acr update -n reg1 --public-network-enabled true --default-action Allow >/dev/null
+  az acr network-rule remove -n reg1 --ip-address 127.0.0.1 >/dev/null
+  equal "$($status)" 401
+}
+
+private_links_are_described() {
+  equal "$(query '[0].groupId' acr private-link-resource list -r reg1)" registry
+}
+
+identities_come_and_go() {
+  local mine
+  mine=$(query id identity create -g g1 -n mi1)
+  az acr identity assign -n reg1 --identities "$mine" '[system]' >/dev/null
+  equal "$(query type acr identity show -n reg1)" "SystemAssigned, UserAssigned"
+  [ -n "$(query principalId acr identity show -n reg1)" ]
+  az acr identity remove -n reg1 --identities "$mine" >/dev/null
+  equal "$(query type acr identity show -n reg1)" SystemAssigned
+}
+
+arm_tokens_can_be_refused() {
+  equal "$(query status acr config authentication-as-arm show -r reg1)" enabled
+  az acr config authentication-as-arm update -r reg1 --status disabled >/dev/null
+  equal "$(query status acr config authentication-as-arm show -r reg1)" disabled
+  exchange() {
+    curl -sS --cacert "$CA" -o /dev/null -w '%{http_code}' "https://reg1.$DOMAIN/oauth2/exchange" \
+      -d grant_type=access_token -d "service=reg1.$DOMAIN" --data-urlencode "access_token=$1"
+  }
+  local arm acr
+  arm=$(query accessToken account get-access-token)
+  acr=$(query accessToken account get-access-token --resource https://containerregistry.azure.net)
+  equal "$(exchange "$arm")" 401
+  equal "$(exchange "$acr")" 200
+  az acr config authentication-as-arm update -r reg1 --status enabled >/dev/null
+  equal "$(exchange "$arm")" 200
+}
+
+policies_are_kept() {
+  az acr config retention update -r reg1 --status enabled --days 30 --type UntaggedManifests >/dev/null
+  equal "$(query days acr config retention show -r reg1)" 30
+}
+
+later_kinds_are_not_found() {
+  fails_with "Not Found" acr webhook list -r reg1 || fails_with NotFound acr webhook list -r reg1 || fails_with InvalidResourceType acr webhook list -r reg1
+}
+
+deletes() {
+  az acr delete -n reg1 -y
+  equal "$(query '[?name==`reg1`]' acr list)" ""
+  equal "$(query nameAvailable acr check-name -n reg1)" true
+  equal "$(curl -sS --cacert "$CA" -o /dev/null -w '%{http_code}' "https://reg1.$DOMAIN/v2/")" 404
+}
+
+check "az group create" prepares
+check "az acr create, check-name" creates_a_registry
+check "az acr create over what is there" creates_it_again
+check "names, groups and registries that cannot be" bad_names_are_refused
+check "az acr list, show, show-usage, show-endpoints" lists_and_shows
+check "az acr update" updates
+check "tiers gate features" tiers_gate
+check "az acr credential" credentials_can_be_renewed
+check "az acr login" signs_in_to_the_registry
+check "az acr check-health" is_healthy
+check "az acr token, scope-map" tokens_and_scope_maps
+check "az acr network-rule, public network access" network_rules_hold
+check "az acr private-link-resource" private_links_are_described
+check "az acr identity" identities_come_and_go
+check "az acr config authentication-as-arm" arm_tokens_can_be_refused
+check "az acr config retention" policies_are_kept
+check "what comes later answers with ARM's error" later_kinds_are_not_found
+check "az acr delete" deletes
