@@ -85,9 +85,11 @@ codes! {
     RegistryNameReserved BAD_REQUEST,
     InvalidRegistryName BAD_REQUEST,
     InvalidSku BAD_REQUEST,
-    FeatureNotSupportedForSku BAD_REQUEST,
+    SkuNotSupported BAD_REQUEST,
+    DisablingPublicNetworkAccessNotSupported BAD_REQUEST,
     MaximumQuotaExceeded CONFLICT,
-    AdminUserDisabled BAD_REQUEST,
+    UnAuthorizedForCredentialOperations BAD_REQUEST,
+    FailedIdentityOperation BAD_REQUEST,
     InvalidImmutableProperty BAD_REQUEST,
     // Microsoft.Authorization.
     RoleAssignmentExists CONFLICT,
