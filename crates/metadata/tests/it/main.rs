@@ -23,6 +23,7 @@ macro_rules! all_engines {
     };
 }
 
+mod directory;
 mod engine;
 mod registries;
 mod roles;
