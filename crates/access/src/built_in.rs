@@ -45,12 +45,7 @@ fn write_out(pattern: &'static str) -> Cow<'static, str> {
 }
 
 /// A role that allows operations on the management plane alone.
-const fn role(
-    id: Uuid,
-    name: &'static str,
-    description: &'static str,
-    actions: &'static [&'static str],
-) -> Row {
+const fn role(id: Uuid, name: &'static str, description: &'static str, actions: &'static [&'static str]) -> Row {
     Row { id, name, description, actions, not_actions: &[], data_actions: &[] }
 }
 

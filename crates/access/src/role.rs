@@ -117,10 +117,7 @@ mod tests {
             roles.map(|role| &*role.name).collect::<Vec<_>>()
         };
         assert_eq!(who(ASSIGN), ["Owner", "Role Based Access Control Administrator", "User Access Administrator"]);
-        assert_eq!(
-            who("Microsoft.Authorization/roleDefinitions/write"),
-            ["Owner", "User Access Administrator"]
-        );
+        assert_eq!(who("Microsoft.Authorization/roleDefinitions/write"), ["Owner", "User Access Administrator"]);
     }
 
     #[test]

@@ -23,7 +23,7 @@ pub enum ScopeMapAction {
 pub enum RepositoryPattern {
     /// `*`: all of them.
     Every,
-    /// `team/*`: those whose names begin so; with the slash at the end.
+    /// `team/*`: those whose names begin so. As written, with the slash and the star.
     Below(String),
     /// The one with this name.
     Named(String),
@@ -104,9 +104,9 @@ impl GatewayVerb {
 impl ScopeMapAction {
     /// What stands in the repository's place: a name, `name/*` or `*`. `None` for gateways.
     #[must_use]
-    pub fn repository(&self) -> Option<String> {
+    pub fn repository(&self) -> Option<&str> {
         match self {
-            Self::Repositories(pattern, _) => Some(pattern.to_string()),
+            Self::Repositories(pattern, _) => Some(pattern.as_str()),
             Self::Gateway(..) => None,
         }
     }
@@ -159,7 +159,7 @@ fn parse(text: &str) -> Result<ScopeMapAction, Problem> {
         let verb = |verb: &RepositoryVerb| rest.strip_suffix(verb.as_str()).and_then(|name| name.strip_suffix('/'));
         let found = RepositoryVerb::EVERY.iter().find_map(|own| verb(own).map(|name| (name, *own)));
         let (name, verb) = found.ok_or(Problem::RepositoryVerb)?;
-        return Ok(ScopeMapAction::Repositories(name.parse()?, verb));
+        return Ok(ScopeMapAction::Repositories(RepositoryPattern::read(name)?, verb));
     }
     if let Some(rest) = lower.strip_prefix("gateway/") {
         let verb = |verb: &GatewayVerb| rest.strip_suffix(verb.as_str()).and_then(|name| name.strip_suffix('/'));
@@ -171,28 +171,25 @@ fn parse(text: &str) -> Result<ScopeMapAction, Problem> {
     Err(Problem::Kind)
 }
 
-impl FromStr for RepositoryPattern {
-    type Err = Problem;
-
-    fn from_str(name: &str) -> Result<Self, Problem> {
+impl RepositoryPattern {
+    fn read(name: &str) -> Result<Self, Problem> {
         if name == "*" {
             return Ok(Self::Every);
         }
         let is_name = |name: &str| name.parse::<wharf_model::RepositoryName>().is_ok();
         match name.strip_suffix("/*") {
-            Some(parent) if is_name(parent) => Ok(Self::Below(format!("{parent}/"))),
+            Some(parent) if is_name(parent) => Ok(Self::Below(name.to_owned())),
             None if is_name(name) => Ok(Self::Named(name.to_owned())),
             _ => Err(Problem::Repository),
         }
     }
-}
 
-impl fmt::Display for RepositoryPattern {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    /// As written.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
         match self {
-            Self::Every => f.write_str("*"),
-            Self::Below(prefix) => write!(f, "{prefix}*"),
-            Self::Named(name) => f.write_str(name),
+            Self::Every => "*",
+            Self::Below(text) | Self::Named(text) => text,
         }
     }
 }
@@ -200,7 +197,7 @@ impl fmt::Display for RepositoryPattern {
 impl fmt::Display for ScopeMapAction {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Repositories(pattern, verb) => write!(f, "repositories/{pattern}/{}", verb.as_str()),
+            Self::Repositories(pattern, verb) => write!(f, "repositories/{}/{}", pattern.as_str(), verb.as_str()),
             Self::Gateway(name, verb) => write!(f, "gateway/{name}/{}", verb.as_str()),
         }
     }
@@ -225,7 +222,7 @@ impl Patterns {
             match pattern {
                 RepositoryPattern::Every => every = every.with(verb.abilities()),
                 RepositoryPattern::Named(name) => named.push((name.as_str().into(), verb.abilities())),
-                RepositoryPattern::Below(prefix) => below.push((prefix.as_str().into(), verb.abilities())),
+                RepositoryPattern::Below(text) => below.push((text.trim_end_matches('*').into(), verb.abilities())),
             }
         }
         (every, Self { named: merge(named), below: merge(below) })
@@ -233,7 +230,8 @@ impl Patterns {
 
     /// What is allowed on the repository with this name.
     pub(crate) fn on(&self, name: &str) -> Abilities {
-        let find = |list: &[(Box<str>, Abilities)], key: &str| match list.binary_search_by(|(own, _)| (**own).cmp(key)) {
+        let find = |list: &[(Box<str>, Abilities)], key: &str| match list.binary_search_by(|(own, _)| (**own).cmp(key))
+        {
             Ok(position) => list[position].1,
             Err(_) => Abilities::NONE,
         };
@@ -294,9 +292,12 @@ mod tests {
             ("repositories/*/content/read", "*"),
             ("repositories/team/*/content/write", "team/*"),
         ] {
-            assert_eq!(action(text).repository().as_deref(), Some(repository), "{text}");
+            assert_eq!(action(text).repository(), Some(repository), "{text}");
         }
-        assert_eq!(action("gateway/Edge1/config/read"), ScopeMapAction::Gateway("edge1".into(), GatewayVerb::ConfigRead));
+        assert_eq!(
+            action("gateway/Edge1/config/read"),
+            ScopeMapAction::Gateway("edge1".into(), GatewayVerb::ConfigRead)
+        );
         assert_eq!(action("gateway/edge-1/message/write").repository(), None);
     }
 
@@ -378,7 +379,7 @@ mod tests {
                 ScopeMapAction::Repositories(pattern, verb) => {
                     let covers = match pattern {
                         RepositoryPattern::Every => true,
-                        RepositoryPattern::Below(prefix) => name.starts_with(prefix.as_str()),
+                        RepositoryPattern::Below(text) => name.starts_with(text.trim_end_matches('*')),
                         RepositoryPattern::Named(own) => *own == name,
                     };
                     if covers { all.with(verb.abilities()) } else { all }
