@@ -2,7 +2,8 @@
 
 mod attacks;
 mod journeys;
+mod registry_tokens;
 mod rotation;
 mod setup;
 
-pub(crate) use setup::registry_row;
+pub(crate) use setup::{Installation, registry_row};

@@ -29,6 +29,9 @@ mod standing;
 mod throttle;
 mod users;
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 
 use wharf_model::Clock;
