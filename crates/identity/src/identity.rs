@@ -7,12 +7,13 @@ use tracing::debug;
 use wharf_metadata::{Database, RegistryRow, settings};
 use wharf_model::{Client, Clock, Timestamp};
 
-use crate::directory::Directory;
 use crate::caller::{Caller, Credentials, Proof, SharedCaller, Subject};
+use crate::directory::Directory;
 use crate::keys::Keys;
 use crate::oidc::PrincipalTokens;
 use crate::passwords::PasswordCheck;
 use crate::random::{Random, SystemRandom};
+use crate::registry_tokens::RegistryTokens;
 use crate::signing_key::SigningKey;
 use crate::token::{Claims, GrantType, ISSUER, LONGEST_TOKEN, SubjectClaim, parse_token};
 use crate::verdict::{Accepts, Verdict, Verdicts};
@@ -32,6 +33,7 @@ pub(crate) struct Parts {
     pub(crate) principal_tokens: PrincipalTokens,
     passwords: PasswordCheck,
     pub(crate) directory: Directory,
+    pub(crate) registry_tokens: RegistryTokens,
 }
 
 /// The user name under which `az acr login` and others send a token as the password.
@@ -58,6 +60,7 @@ impl Identity {
             principal_tokens: PrincipalTokens::new(),
             passwords: PasswordCheck::new(sealing.clone(), random.as_ref()),
             directory: Directory::new(sealing.clone(), clock.clone()),
+            registry_tokens: RegistryTokens::new(),
             database,
             sealing,
             clock,

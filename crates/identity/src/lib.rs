@@ -29,6 +29,7 @@ pub mod oidc;
 mod passwords;
 mod principal;
 mod random;
+mod registry_tokens;
 mod sealing;
 mod signing_key;
 mod token;
@@ -40,12 +41,15 @@ mod tests;
 pub use admin::AdminCredentials;
 pub use authorize::{MOST_SCOPES, TooManyScopes, may};
 pub use caller::{Caller, Credentials, Subject};
-pub use directory::{DirectoryError, ManagedIdentity, NewManagedIdentity, SignInError, SignInThrottle, SignedIn, Throttled};
+pub use directory::{
+    DirectoryError, ManagedIdentity, NewManagedIdentity, SignInError, SignInThrottle, SignedIn, Throttled,
+};
 pub use error::{AuthError, Error, IssueError, TokenProblem};
 pub use identity::{Identity, TOKEN_USER};
 pub use oidc::{IssuedToken, PrincipalGrant, TokenStyle, VerifiedToken};
 pub use passwords::{PasswordName, generate_password};
 pub use principal::Principal;
 pub use random::{Random, SystemRandom};
+pub use registry_tokens::{NewTokenPassword, TokenPasswordName, is_token_name};
 pub use sealing::{ParseSealingKeyError, SealingKey, SealingKeyError, UnsealError};
 pub use token::{UnverifiedToken, parse_token};
