@@ -74,6 +74,7 @@ codes! {
     InvalidTag BAD_REQUEST,
     // What stands in the way.
     Conflict CONFLICT,
+    OperationNotAllowed CONFLICT,
     PreconditionFailed PRECONDITION_FAILED,
     ScopeLocked CONFLICT,
     ResourceGroupBeingDeleted CONFLICT,
