@@ -5,20 +5,20 @@
 //!
 //! Source: `acr/control-plane.md` 8; `acr/data-plane.md` 3.6; `acr/semantics.md` 1.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use async_trait::async_trait;
 use serde_json::{Map, Value, json};
-use uuid::Uuid;
 use wharf_access::{SYSTEM_SCOPE_MAPS, ScopeMapAction, SystemScopeMap, find_system_scope_map};
 use wharf_arm::{ArmError, Code, Members, versions};
-use wharf_metadata::{Connection, RegistryRow, registries, resources, scope_maps, tokens};
+use wharf_metadata::{Connection, RegistryRow, registries, scope_maps, tokens};
 use wharf_model::ResourceId;
 
 use crate::cx::Cx;
 use crate::failure::Failure;
 use crate::kind::{About, Access, Ask, Draft, Kind, Place, Property, Removal, Resource, Shape, Verb};
 use crate::kinds::registries::sku::Sku;
+use crate::resources::insert_within;
 
 /// The kind `Microsoft.ContainerRegistry/registries/scopeMaps`.
 #[derive(Debug)]
@@ -127,7 +127,6 @@ impl Kind for ScopeMaps {
             let kind = if system.is_some() { SYSTEM_DEFINED } else { USER_DEFINED };
             resource.properties.insert("type".to_owned(), json!(kind));
             resource.properties.insert("creationDate".to_owned(), json!(resource.created.at.to_string()));
-            resource.properties.insert("provisioningState".to_owned(), json!("Succeeded"));
         }
         Ok(())
     }
@@ -140,20 +139,8 @@ impl Kind for ScopeMaps {
 pub(crate) async fn create_system(c: &mut Connection, cx: &Cx, registry: &Resource) -> Result<(), Failure> {
     for map in &SYSTEM_SCOPE_MAPS {
         let id = registry.id.child("scopeMaps", map.name).map_err(Failure::internal)?;
-        let row = Resource {
-            row: 0,
-            id,
-            location: None,
-            tags: BTreeMap::new(),
-            sku: None,
-            identity: None,
-            properties: system_properties(map),
-            etag: Uuid::now_v7().to_string(),
-            is_deleting: false,
-            created: cx.stamp(),
-            changed: cx.stamp(),
-        };
-        resources::insert(c, &row, ABOUT.is_tracked).await?;
+        let draft = Draft { properties: system_properties(map), ..Draft::default() };
+        insert_within(c, cx, &ABOUT, &id, draft).await?;
     }
     Ok(())
 }

@@ -118,7 +118,6 @@ impl Kind for Tokens {
             let credentials = json!({"certificates": [], "passwords": shown});
             resource.properties.insert("credentials".to_owned(), credentials);
             resource.properties.insert("creationDate".to_owned(), json!(resource.created.at.to_string()));
-            resource.properties.insert("provisioningState".to_owned(), json!("Succeeded"));
         }
         Ok(())
     }
