@@ -26,6 +26,9 @@ pub enum Error {
         /// What was to be done with it: `made`, `read` or `used`.
         verb: &'static str,
     },
+    /// There is no tenant to sign in to.
+    #[error("the installation has no tenant; start the server once")]
+    NoTenant,
     /// What a token would say does not fit into one.
     #[error("the token would be longer than {most} bytes", most = crate::token::LONGEST_TOKEN)]
     TokenTooLong,

@@ -4,13 +4,15 @@ use std::fmt;
 use std::sync::Arc;
 
 use tracing::debug;
+use wharf_egress::Egress;
 use wharf_metadata::{Database, RegistryRow, settings};
 use wharf_model::{Client, Clock, Timestamp};
 
 use crate::caller::{Caller, Credentials, Proof, SharedCaller, Subject};
 use crate::directory::Directory;
 use crate::keys::Keys;
-use crate::oidc::PrincipalTokens;
+use crate::federation::Federation;
+use crate::oidc::{KnownTenant, PrincipalTokens};
 use crate::passwords::PasswordCheck;
 use crate::random::{Random, SystemRandom};
 use crate::registry_tokens::RegistryTokens;
@@ -31,6 +33,8 @@ pub(crate) struct Parts {
     pub(crate) keys: Keys,
     verdicts: Verdicts,
     pub(crate) principal_tokens: PrincipalTokens,
+    pub(crate) federation: Federation,
+    pub(crate) tenant: KnownTenant,
     passwords: PasswordCheck,
     pub(crate) directory: Directory,
     pub(crate) registry_tokens: RegistryTokens,
@@ -43,7 +47,13 @@ impl Identity {
     /// A handle that draws on the operating system's randomness. Call [`Identity::start`] before use.
     #[must_use]
     pub fn new(database: Database, sealing: Arc<SealingKey>, clock: Arc<dyn Clock>) -> Self {
-        Self::with_random(database, sealing, clock, Arc::new(SystemRandom))
+        Self::with_egress(database, sealing, clock, Egress::default())
+    }
+
+    /// The same, which may reach issuers outside at the addresses that `egress` allows. Without it, public ones only.
+    #[must_use]
+    pub fn with_egress(database: Database, sealing: Arc<SealingKey>, clock: Arc<dyn Clock>, egress: Egress) -> Self {
+        Self::of_parts(database, sealing, clock, Arc::new(SystemRandom), egress)
     }
 
     /// A handle that draws ids and passwords from `random`. RSA keys always come from the operating system's randomness.
@@ -54,10 +64,22 @@ impl Identity {
         clock: Arc<dyn Clock>,
         random: Arc<dyn Random>,
     ) -> Self {
+        Self::of_parts(database, sealing, clock, random, Egress::default())
+    }
+
+    fn of_parts(
+        database: Database,
+        sealing: Arc<SealingKey>,
+        clock: Arc<dyn Clock>,
+        random: Arc<dyn Random>,
+        egress: Egress,
+    ) -> Self {
         Self(Arc::new(Parts {
             keys: Keys::new(database.clone(), sealing.clone(), clock.clone()),
             verdicts: Verdicts::new(),
             principal_tokens: PrincipalTokens::new(),
+            federation: Federation::new(egress),
+            tenant: KnownTenant::default(),
             passwords: PasswordCheck::new(sealing.clone(), random.as_ref()),
             directory: Directory::new(sealing.clone(), clock.clone()),
             registry_tokens: RegistryTokens::new(),

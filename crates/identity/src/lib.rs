@@ -22,6 +22,7 @@ mod authorize;
 mod caller;
 pub mod directory;
 mod error;
+pub mod federation;
 mod identity;
 mod issue;
 mod keys;
