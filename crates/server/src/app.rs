@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
 use wharf_blobs::{BlobStore, FileStore};
+use wharf_egress::Egress;
 use wharf_identity::{Identity, SealingKey};
+use wharf_management::Management;
 use wharf_metadata::{Database, DatabaseUrl};
 use wharf_model::{Clock, RegistryName};
 use wharf_registry::{Artifacts, Settings};
@@ -25,6 +27,10 @@ pub(crate) struct App {
     pub(crate) identity: Identity,
     /// What can be done with artifacts.
     pub(crate) artifacts: Artifacts,
+    /// What can be done with resources.
+    pub(crate) management: Management,
+    /// The names under which the server is known.
+    pub(crate) hosts: Hosts,
     /// What there is one of.
     pub(crate) installation: Installation,
     /// Tells the time.
@@ -32,13 +38,14 @@ pub(crate) struct App {
 }
 
 impl App {
-    /// Opens the stores for a server, making what is not there yet.
+    /// Opens the stores for a server known under `hosts`, making what is not there yet.
     ///
     /// # Errors
     /// When a store cannot be opened or the first start cannot be completed.
     pub(crate) async fn open_or_create(
         config: &Config,
-        presets: Presets,
+        hosts: Hosts,
+        presets: &Presets,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, anyhow::Error> {
         let data = DataDir::at(&config.data);
@@ -47,11 +54,14 @@ impl App {
         let installation = match Installation::load(&database, &sealing).await? {
             Some(installation) => installation,
             None => {
-                Installation::create(&database, &identity, &sealing, presets, clock.now()).await?;
+                let domain = &config.listen.domain;
+                Installation::create(&database, &identity, &sealing, presets, domain, clock.now()).await?;
                 Installation::load(&database, &sealing).await?.context("the installation is gone again")?
             }
         };
-        Self::put_together(config, data, database, identity, installation, clock)
+        let app = Self::put_together(config, hosts, data, database, identity, installation, clock)?;
+        app.installation.furnish(&app.management, presets).await?;
+        Ok(app)
     }
 
     /// Opens the stores for a command, which works on what a server has made.
@@ -72,11 +82,12 @@ impl App {
         }
         let (database, sealing, identity) = open_stores(config, &data, &clock).await?;
         let installation = Installation::load(&database, &sealing).await?.with_context(nothing_here)?;
-        Self::put_together(config, data, database, identity, installation, clock)
+        Self::put_together(config, Hosts::of(config), data, database, identity, installation, clock)
     }
 
     fn put_together(
         config: &Config,
+        hosts: Hosts,
         data: DataDir,
         database: Database,
         identity: Identity,
@@ -88,22 +99,21 @@ impl App {
         let blobs = open_blobs(config, &data)?;
         let artifacts =
             Artifacts::new(database.clone(), blobs, clock.clone(), settings, &installation.upload_state_key);
-        Ok(Self { data, database, identity, artifacts, installation, clock })
+        let login_servers = Arc::new(hosts.login_servers().clone());
+        let management = Management::new(artifacts.clone(), identity.clone(), clock.clone(), login_servers);
+        Ok(Self { data, database, identity, artifacts, management, hosts, installation, clock })
     }
 
     /// Brings `credentials.json` up to date with the database.
     ///
     /// # Errors
     /// When the database fails or the file cannot be written.
-    pub(crate) async fn update_credentials_file(
-        &self,
-        hosts: &Hosts,
-    ) -> Result<Option<RegistryCredentials>, anyhow::Error> {
+    pub(crate) async fn update_credentials_file(&self) -> Result<Option<RegistryCredentials>, anyhow::Error> {
         let name: RegistryName = DEFAULT_REGISTRY.parse().expect("the default registry's name is a registry's name");
         let found = self.artifacts.find_registry(&name).await.context("cannot look up the default registry")?;
         // Somebody may have deleted it; then the file keeps what it says of it.
         let Some(registry) = found else { return Ok(None) };
-        let credentials = || RegistryCredentials::of(&registry, &self.identity, hosts);
+        let credentials = || RegistryCredentials::of(&registry, &self.identity, &self.hosts);
         CredentialsFile::new(&self.installation, credentials()?).update(&self.data, self.installation.is_announced)?;
         Ok(Some(credentials()?))
     }
@@ -128,7 +138,8 @@ async fn open_stores(
         create_secret_file(path).with_context(place)?;
     }
     let database = Database::open(&url).await.with_context(place)?;
-    let identity = Identity::new(database.clone(), sealing.clone(), clock.clone());
+    let egress = Egress::new(config.allow_internal.iter().map(|range| range.0));
+    let identity = Identity::with_egress(database.clone(), sealing.clone(), clock.clone(), egress);
     Ok((database, sealing, identity))
 }
 

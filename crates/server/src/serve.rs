@@ -98,18 +98,17 @@ async fn start(
     let certificates = Arc::new(CertificateKeeper::open(&config.tls, data, names, clock.now())?);
     let listeners = Listeners::bind(config, certificates.clone())?;
 
-    let app = Arc::new(App::open_or_create(config, presets.clone(), clock).await?);
     let addresses = ServerFile {
         http: listeners.address("http", Network::Public),
         https: listeners.address("https", Network::Public),
         domain: config.listen.domain.clone(),
         domain_is_set: config.listen.domain_is_set,
     };
-    let hosts = addresses.hosts();
+    let app = Arc::new(App::open_or_create(config, addresses.hosts(), &presets, clock).await?);
     if ServerFile::read(data).as_ref() != Some(&addresses) {
         addresses.write(data).with_context(|| format!("cannot write {}", data.server_file().display()))?;
     }
-    let credentials = app.update_credentials_file(&hosts).await?;
+    let credentials = app.update_credentials_file().await?;
     if let Some(credentials) = &credentials {
         presets.warn_of_unused(&app.installation, &credentials.passwords);
     }
@@ -123,7 +122,7 @@ async fn start(
     let cursor = app.artifacts.last_change().await.context("cannot read the change log")?;
     let plane = RegistryPlane::new(app.clone(), config);
     let site = Site {
-        hosts,
+        hosts: app.hosts.clone(),
         proxies: Proxies::new(config.private.trusted_proxies.iter().map(|range| range.0).collect()),
         https_port: addresses.https.port(),
         private_https_port: listeners.address("https", Network::Private).port(),

@@ -254,7 +254,7 @@ pub(super) async fn run(command: &RegistryCommand, config: &Config, app: &App) -
         RegistryCommand::Credentials(CredentialsArgs { command: CredentialsCommand::Regenerate(args) }) => {
             let row = app.regenerate_password(&args.name, args.which).await?;
             if row.name.as_str() == DEFAULT_REGISTRY {
-                app.update_credentials_file(&hosts).await?;
+                app.update_credentials_file().await?;
             }
             print_credentials(&row, &RegistryCredentials::of(&row, &app.identity, &hosts)?, args.output.output)?;
         }

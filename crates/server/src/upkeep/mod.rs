@@ -3,8 +3,9 @@
 //! Each takes no input, compares what is with what should be, and may be run at any time and any number of times. The
 //! times are spread a little, so that nodes that were started together do not work together.
 
+mod reconcilers;
+
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use tokio::sync::Notify;
@@ -14,22 +15,7 @@ use uuid::Uuid;
 
 use crate::app::App;
 use crate::config::Config;
-use crate::tls::{CertificateKeeper, Refreshed};
-
-/// How often the change log is read: how long this node may not know what another process changed.
-const FOLLOW_EVERY: Duration = Duration::from_millis(200);
-
-/// How often upload sessions are looked at that nobody writes to.
-const IDLE_EVERY: Duration = Duration::from_secs(60);
-
-/// How often signing keys are looked after.
-const KEYS_EVERY: Duration = Duration::from_secs(5 * 60);
-
-/// How often the operator's certificate files are looked at.
-const FILES_EVERY: Duration = Duration::from_secs(2);
-
-/// How often our own certificate's age is looked at.
-const CERTIFICATE_EVERY: Duration = Duration::from_secs(60 * 60);
+use crate::tls::CertificateKeeper;
 
 /// The reconcilers of a server.
 pub(crate) struct Upkeep {
@@ -40,65 +26,17 @@ pub(crate) struct Upkeep {
 }
 
 impl Upkeep {
-    /// Starts all reconcilers.
+    /// Starts all reconcilers. `cursor`: the last row of the change log that this process has seen.
     pub(crate) fn start(app: &Arc<App>, config: &Config, certificates: Arc<CertificateKeeper>, cursor: i64) -> Self {
         let upkeep = Self { tasks: TaskTracker::new(), stop: CancellationToken::new(), collect_now: Arc::default() };
-
-        let (follower, cursor) = (app.clone(), Arc::new(AtomicI64::new(cursor)));
-        upkeep.keep("follow the change log", FOLLOW_EVERY, Arc::default(), move || {
-            let (app, cursor) = (follower.clone(), cursor.clone());
-            async move {
-                let next = app.artifacts.follow_changes(cursor.load(Ordering::Relaxed)).await?;
-                cursor.store(next, Ordering::Relaxed);
-                Ok(())
-            }
-        });
-
-        if !config.gc.interval.is_zero() {
-            let collector = app.clone();
-            let poke = upkeep.collect_now.clone();
-            upkeep.keep("collect garbage", config.gc.interval, poke, move || {
-                let app = collector.clone();
-                async move {
-                    let report = app.artifacts.collect(false).await?;
-                    if report.removed_objects > 0 || report.failed_objects > 0 {
-                        tracing::info!(
-                            removed_objects = report.removed_objects,
-                            freed_bytes = report.freed_bytes,
-                            failed_objects = report.failed_objects,
-                            expired_uploads = report.expired_uploads,
-                            "Collected garbage: {} objects removed",
-                            report.removed_objects
-                        );
-                    }
-                    Ok(())
-                }
-            });
-        }
-
-        let uploads = app.clone();
-        upkeep.keep("close the files of idle uploads", IDLE_EVERY, Arc::default(), move || {
-            uploads.artifacts.park_idle_uploads();
-            async { Ok(()) }
-        });
-
-        let keys = app.clone();
-        upkeep.keep("look after the signing keys", KEYS_EVERY, Arc::default(), move || {
-            let app = keys.clone();
-            async move { Ok(app.identity.rotate_keys().await?) }
-        });
-
-        let every = if certificates.watches_files() { FILES_EVERY } else { CERTIFICATE_EVERY };
-        let clock = app.clock.clone();
-        upkeep.keep("refresh the certificate", every, Arc::default(), move || {
-            let (certificates, now) = (certificates.clone(), clock.now());
-            async move {
-                if tokio::task::spawn_blocking(move || certificates.refresh(now)).await?? == Refreshed::Replaced {
-                    tracing::info!("HTTPS shows a new certificate");
-                }
-                Ok(())
-            }
-        });
+        upkeep.follow_changes(app, cursor);
+        upkeep.collect_garbage(app, config);
+        upkeep.remove_deleted_registries(app);
+        upkeep.close_idle_uploads(app);
+        upkeep.rotate_keys(app);
+        upkeep.forget_sign_ins(app);
+        upkeep.resume_operations(app);
+        upkeep.refresh_certificate(app, certificates);
         upkeep
     }
 
@@ -164,7 +102,7 @@ fn spread(every: Duration) -> Duration {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::AtomicU32;
+    use std::sync::atomic::{AtomicU32, Ordering};
 
     use super::*;
 

@@ -1,0 +1,137 @@
+//! The reconcilers, and how often each looks.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+
+use super::Upkeep;
+use crate::app::App;
+use crate::config::Config;
+use crate::tls::{CertificateKeeper, Refreshed};
+
+/// How often the change log and the version of who may do what are read: how long this node may not know what another
+/// process changed.
+const FOLLOW_EVERY: Duration = Duration::from_millis(200);
+
+/// How often there may be something left of registries that were deleted.
+const REMOVE_EVERY: Duration = Duration::from_secs(5);
+
+/// How often upload sessions are looked at that nobody writes to.
+const IDLE_EVERY: Duration = Duration::from_secs(60);
+
+/// How often signing keys are looked after.
+const KEYS_EVERY: Duration = Duration::from_secs(5 * 60);
+
+/// How often codes and tokens of sign-ins are looked at, and operations on resources.
+const SWEEP_EVERY: Duration = Duration::from_secs(5 * 60);
+
+/// How often the operator's certificate files are looked at.
+const FILES_EVERY: Duration = Duration::from_secs(2);
+
+/// How often our own certificate's age is looked at.
+const CERTIFICATE_EVERY: Duration = Duration::from_secs(60 * 60);
+
+impl Upkeep {
+    pub(super) fn follow_changes(&self, app: &Arc<App>, cursor: i64) {
+        let (app, cursor) = (app.clone(), Arc::new(AtomicI64::new(cursor)));
+        self.keep("follow the change log", FOLLOW_EVERY, Arc::default(), move || {
+            let (app, cursor) = (app.clone(), cursor.clone());
+            async move {
+                // First of all: rights that were taken away are the most urgent.
+                app.database.follow_access().await?;
+                let next = app.artifacts.follow_changes(cursor.load(Ordering::Relaxed)).await?;
+                cursor.store(next, Ordering::Relaxed);
+                Ok(())
+            }
+        });
+    }
+
+    pub(super) fn collect_garbage(&self, app: &Arc<App>, config: &Config) {
+        if config.gc.interval.is_zero() {
+            return;
+        }
+        let (app, poke) = (app.clone(), self.collect_now.clone());
+        self.keep("collect garbage", config.gc.interval, poke, move || {
+            let app = app.clone();
+            async move {
+                let report = app.artifacts.collect(false).await?;
+                if report.removed_objects > 0 || report.failed_objects > 0 {
+                    tracing::info!(
+                        removed_objects = report.removed_objects,
+                        freed_bytes = report.freed_bytes,
+                        failed_objects = report.failed_objects,
+                        expired_uploads = report.expired_uploads,
+                        "Collected garbage: {} objects removed",
+                        report.removed_objects
+                    );
+                }
+                Ok(())
+            }
+        });
+    }
+
+    pub(super) fn remove_deleted_registries(&self, app: &Arc<App>) {
+        let app = app.clone();
+        self.keep("remove what deleted registries held", REMOVE_EVERY, Arc::default(), move || {
+            let app = app.clone();
+            async move {
+                let removed = app.artifacts.remove_deleted_registries().await?;
+                if removed > 0 {
+                    tracing::info!(registries = removed, "Removed what {removed} deleted registries held");
+                }
+                Ok(())
+            }
+        });
+    }
+
+    pub(super) fn close_idle_uploads(&self, app: &Arc<App>) {
+        let app = app.clone();
+        self.keep("close the files of idle uploads", IDLE_EVERY, Arc::default(), move || {
+            app.artifacts.park_idle_uploads();
+            async { Ok(()) }
+        });
+    }
+
+    pub(super) fn rotate_keys(&self, app: &Arc<App>) {
+        let app = app.clone();
+        self.keep("look after the signing keys", KEYS_EVERY, Arc::default(), move || {
+            let app = app.clone();
+            async move { Ok(app.identity.rotate_keys().await?) }
+        });
+    }
+
+    pub(super) fn forget_sign_ins(&self, app: &Arc<App>) {
+        let app = app.clone();
+        self.keep("forget sign-ins that have expired", SWEEP_EVERY, Arc::default(), move || {
+            let app = app.clone();
+            async move { Ok(app.identity.remove_expired_sign_ins().await?) }
+        });
+    }
+
+    pub(super) fn resume_operations(&self, app: &Arc<App>) {
+        let app = app.clone();
+        // At once, too: what the last end of this server cut off.
+        let poke = Arc::new(Notify::new());
+        poke.notify_one();
+        self.keep("go on with operations on resources", SWEEP_EVERY, poke, move || {
+            let management = app.management.clone();
+            async move { management.resume().await.map_err(|failure| anyhow::anyhow!("{failure}")) }
+        });
+    }
+
+    pub(super) fn refresh_certificate(&self, app: &Arc<App>, certificates: Arc<CertificateKeeper>) {
+        let every = if certificates.watches_files() { FILES_EVERY } else { CERTIFICATE_EVERY };
+        let clock = app.clock.clone();
+        self.keep("refresh the certificate", every, Arc::default(), move || {
+            let (certificates, now) = (certificates.clone(), clock.now());
+            async move {
+                if tokio::task::spawn_blocking(move || certificates.refresh(now)).await?? == Refreshed::Replaced {
+                    tracing::info!("HTTPS shows a new certificate");
+                }
+                Ok(())
+            }
+        });
+    }
+}
