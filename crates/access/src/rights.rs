@@ -25,7 +25,9 @@ pub struct Assignment {
 }
 
 impl Assignment {
-    fn allows(&self, side: Side, operation: &str, attributes: &Attributes<'_>) -> bool {
+    /// Whether it allows an operation with these attributes.
+    #[must_use]
+    pub fn allows(&self, side: Side, operation: &str, attributes: &Attributes<'_>) -> bool {
         self.role.allows(side, operation)
             && self.condition.as_ref().is_none_or(|condition| condition.holds(operation, attributes))
     }

@@ -10,6 +10,7 @@ use wharf_model::{Client, Clock, Timestamp};
 
 use crate::caller::{Caller, Credentials, Proof, SharedCaller, Subject};
 use crate::directory::Directory;
+use crate::held_roles::HeldRoles;
 use crate::keys::Keys;
 use crate::federation::Federation;
 use crate::oidc::{KnownTenant, PrincipalTokens};
@@ -38,6 +39,7 @@ pub(crate) struct Parts {
     passwords: PasswordCheck,
     pub(crate) directory: Directory,
     pub(crate) registry_tokens: RegistryTokens,
+    pub(crate) held_roles: HeldRoles,
 }
 
 /// The user name under which `az acr login` and others send a token as the password.
@@ -83,6 +85,7 @@ impl Identity {
             passwords: PasswordCheck::new(sealing.clone(), random.as_ref()),
             directory: Directory::new(sealing.clone(), clock.clone()),
             registry_tokens: RegistryTokens::new(),
+            held_roles: HeldRoles::new(),
             database,
             sealing,
             clock,

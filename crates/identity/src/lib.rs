@@ -22,6 +22,7 @@ mod authorize;
 mod caller;
 pub mod directory;
 mod error;
+mod held_roles;
 pub mod federation;
 mod identity;
 mod issue;
@@ -39,6 +40,7 @@ mod verdict;
 #[cfg(test)]
 mod tests;
 
+pub use acting::Reach;
 pub use admin::AdminCredentials;
 pub use authorize::{MOST_SCOPES, TooManyScopes, may};
 pub use caller::{Caller, Credentials, Subject};
