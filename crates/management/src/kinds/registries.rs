@@ -38,9 +38,7 @@ use wharf_model::{RegistryName, RegistryUid, ResourceId};
 use crate::answer::Answer;
 use crate::cx::Cx;
 use crate::failure::Failure;
-use crate::kind::{
-    About, Action, ActionAt, ActionCall, Ask, Draft, Kind, Place, Removal, Resource, Verb,
-};
+use crate::kind::{About, Action, ActionAt, ActionCall, Ask, Draft, Kind, Place, Removal, Resource, Verb};
 use crate::kinds::{scope_maps, tokens};
 use identity::Identities;
 use properties::{Facts, Properties};
@@ -244,6 +242,10 @@ async fn create(c: &mut Connection, cx: &Cx, mut kept: Kept, new: &mut Resource)
         settings: change.settings,
     };
     let Some(id) = registries::insert(c, &row).await? else {
+        if registries::find_by_resource(c, &new.id).await?.is_some() {
+            let text = format!("Another request is creating '{}' at the same time; try again.", new.id);
+            return Err(ArmError::new(Code::Conflict, text).into());
+        }
         return Err(name::taken(row.name.as_str()).into());
     };
     let created = NewChange {

@@ -24,8 +24,7 @@ pub(super) async fn list(cx: &Cx, registry: &Resource) -> Result<Answer, Failure
 /// When the admin user is switched off, or the body names none of the two.
 pub(super) async fn regenerate(cx: &Cx, registry: &Resource, body: &Map<String, Value>) -> Result<Answer, Failure> {
     let body = Members::of(body);
-    let words = &[PasswordName::Password.as_str(), PasswordName::Password2.as_str()];
-    let word = body.required("name", body.word("name", words)?)?;
+    let word = body.required("name", body.word("name", &["password", "password2"])?)?;
     let which = PasswordName::from_word(word).ok_or_else(|| body.invalid("name", "it is none of the two"))?;
     let row = admin_of(cx, registry).await?;
     let row = match cx.identity().regenerate(&row, which).await {
@@ -45,7 +44,8 @@ pub(super) async fn regenerate(cx: &Cx, registry: &Resource, body: &Map<String, 
 /// The registry's row, if its admin user is on.
 async fn admin_of(cx: &Cx, registry: &Resource) -> Result<RegistryRow, Failure> {
     let id = registry.id.clone();
-    let found = cx.database().read(move |c| Box::pin(async move { registries::find_by_resource(c, &id).await })).await?;
+    let found =
+        cx.database().read(move |c| Box::pin(async move { registries::find_by_resource(c, &id).await })).await?;
     let row = found.ok_or_else(|| ArmError::resource_not_found(&registry.id))?;
     if Kept::of(registry)?.properties.admin_user_enabled {
         return Ok(row);

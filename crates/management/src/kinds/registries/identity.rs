@@ -196,10 +196,8 @@ fn parse_type(identity: &Members<'_>, text: &str) -> Result<Type, ArmError> {
         "systemassigned" => Ok(Type::System),
         "userassigned" => Ok(Type::User),
         "systemassigned,userassigned" | "userassigned,systemassigned" => Ok(Type::Both),
-        _ => Err(identity.invalid(
-            "type",
-            "expected one of None, SystemAssigned, UserAssigned, 'SystemAssigned, UserAssigned'",
-        )),
+        _ => Err(identity
+            .invalid("type", "expected one of None, SystemAssigned, UserAssigned, 'SystemAssigned, UserAssigned'")),
     }
 }
 
@@ -248,7 +246,8 @@ mod tests {
         merge(&mut ours, Verb::Patch, json!({"userAssignedIdentities": {user("ONE"): null}})).unwrap();
         assert_eq!(ours.user.values().map(ToString::to_string).collect::<Vec<_>>(), [user("two")]);
         // As az sends the whole object back after a removal.
-        merge(&mut ours, Verb::Put, json!({"type": "UserAssigned", "userAssignedIdentities": {user("One"): {}}})).unwrap();
+        merge(&mut ours, Verb::Put, json!({"type": "UserAssigned", "userAssignedIdentities": {user("One"): {}}}))
+            .unwrap();
         assert_eq!(ours.to_value().unwrap()["userAssignedIdentities"], json!({user("One"): {}}));
         merge(&mut ours, Verb::Put, json!({"type": "None"})).unwrap();
         assert_eq!(ours.to_value(), None);

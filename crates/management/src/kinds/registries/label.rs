@@ -36,8 +36,10 @@ mod tests {
         let tenant = Uuid::from_u128(1);
         let (name, other): (RegistryName, RegistryName) = ("contoso".parse().unwrap(), "fabrikam".parse().unwrap());
         let subscription = ResourceId::of_subscription(Uuid::from_u128(2));
-        let (one, two) =
-            (subscription.child("resourceGroups", "One").unwrap(), subscription.child("resourceGroups", "two").unwrap());
+        let (one, two) = (
+            subscription.child("resourceGroups", "One").unwrap(),
+            subscription.child("resourceGroups", "two").unwrap(),
+        );
         let label = |scope, name, group| label(scope, name, tenant, group);
         assert_eq!(label(LabelScope::Unsecure, &name, &one), None);
         let within = label(LabelScope::Subscription, &name, &one).unwrap();

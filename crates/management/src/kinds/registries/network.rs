@@ -125,7 +125,8 @@ mod tests {
 
     #[test]
     fn what_is_no_ipv4_network_is_refused() {
-        for bad in ["", "example.com", "2001:db8::1", "2001:db8::/32", "203.0.113.0/33", "203.0.113", "1.2.3.4-1.2.3.9"] {
+        for bad in ["", "example.com", "2001:db8::1", "2001:db8::/32", "203.0.113.0/33", "203.0.113", "1.2.3.4-1.2.3.9"]
+        {
             let error = merge(&mut NetworkRules::default(), json!({"ipRules": [{"value": bad}]})).unwrap_err();
             assert_eq!(error.target.as_deref(), Some("ipRules[0].value"), "{bad}");
         }

@@ -161,3 +161,103 @@ pub(crate) fn check_together(new: &Properties) -> Result<(), ArmError> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with(set: fn(&mut Properties)) -> Properties {
+        let mut properties = Properties::default();
+        set(&mut properties);
+        properties
+    }
+
+    fn deny(p: &mut Properties) {
+        p.network_rules.ip_rules.push("203.0.113.7".to_owned());
+    }
+
+    #[test]
+    fn the_defaults_fit_every_tier_and_everything_fits_premium() {
+        for sku in [Sku::Basic, Sku::Standard, Sku::Premium] {
+            let mut properties = Properties::default();
+            fit(&mut properties, sku, None).unwrap();
+            assert_eq!(properties, Properties::default());
+        }
+        let mut everything = with(|p| {
+            deny(p);
+            p.anonymous_pull_enabled = true;
+            p.public_network_access = OnSwitch::Disabled;
+            p.policies.export = OnStatus::Disabled;
+            p.data_endpoint_enabled = true;
+            p.endpoint_protocol = EndpointProtocol::Both;
+        });
+        fit(&mut everything, Sku::Premium, None).unwrap();
+        check_together(&everything).unwrap();
+    }
+
+    #[test]
+    fn what_a_tier_lacks_is_refused_with_its_name() {
+        let error = fit(&mut with(|p| p.anonymous_pull_enabled = true), Sku::Basic, None).unwrap_err();
+        assert_eq!(error.code, Code::BadRequest);
+        insta::assert_snapshot!(error.message, @"Anonymous pull is not supported for the SKU Basic: 'properties.anonymousPullEnabled' needs the SKU Standard or Premium. For more information on SKU tiers, please visit https://aka.ms/acr/tiers.");
+        fit(&mut with(|p| p.anonymous_pull_enabled = true), Sku::Standard, None).unwrap();
+        for gate in GATES.iter().filter(|gate| gate.from == Sku::Premium) {
+            let mut properties = match gate.path {
+                "properties.publicNetworkAccess" => with(|p| p.public_network_access = OnSwitch::Disabled),
+                "properties.networkRuleSet" => with(deny),
+                "properties.policies.exportPolicy.status" => with(|p| p.policies.export = OnStatus::Disabled),
+                "properties.policies.quarantinePolicy.status" => with(|p| p.policies.quarantine = Status::Enabled),
+                "properties.policies.trustPolicy.status" => with(|p| p.policies.trust = Status::Enabled),
+                "properties.policies.retentionPolicy.status" => with(|p| p.policies.retention.status = Status::Enabled),
+                "properties.dataEndpointEnabled" => with(|p| p.data_endpoint_enabled = true),
+                "properties.regionalEndpoints" => with(|p| p.regional_endpoints = Switch::Enabled),
+                "properties.endpointProtocol" => with(|p| p.endpoint_protocol = EndpointProtocol::Both),
+                other => panic!("{other} is not tried here"),
+            };
+            for sku in [Sku::Basic, Sku::Standard] {
+                let error = fit(&mut properties, sku, None).unwrap_err();
+                assert_eq!((error.code, error.target.as_deref()), (gate.code, Some(gate.path)));
+                assert!(error.message.contains(sku.as_str()) && error.message.contains("Premium"), "{}", error.message);
+                // Not only when it is created: also when the tier was small before.
+                fit(&mut properties.clone(), sku, Some((&Properties::default(), sku))).unwrap_err();
+            }
+            fit(&mut properties, Sku::Premium, None).unwrap();
+        }
+    }
+
+    #[test]
+    fn going_down_switches_off_what_keeps_nobody_out() {
+        let old = with(|p| {
+            p.anonymous_pull_enabled = true;
+            p.policies.retention.status = Status::Enabled;
+            p.policies.retention.days = 30;
+            p.data_endpoint_enabled = true;
+            p.endpoint_protocol = EndpointProtocol::Both;
+        });
+        let mut new = old.clone();
+        fit(&mut new, Sku::Standard, Some((&old, Sku::Premium))).unwrap();
+        assert!(new.anonymous_pull_enabled && !new.data_endpoint_enabled);
+        assert_eq!((new.policies.retention.status, new.policies.retention.days), (Status::Disabled, 30));
+        check_together(&new).unwrap();
+        let standard = new.clone();
+        fit(&mut new, Sku::Basic, Some((&standard, Sku::Standard))).unwrap();
+        assert!(!new.anonymous_pull_enabled);
+    }
+
+    #[test]
+    fn going_down_never_lets_in_who_was_kept_out() {
+        let old = with(deny);
+        let error = fit(&mut old.clone(), Sku::Standard, Some((&old, Sku::Premium))).unwrap_err();
+        assert!(error.message.contains("would let in what is kept out now"), "{}", error.message);
+        // Together with the change, it is what the caller wants.
+        fit(&mut Properties::default(), Sku::Standard, Some((&old, Sku::Premium))).unwrap();
+    }
+
+    #[test]
+    fn members_that_do_not_go_together_are_refused() {
+        let error = check_together(&with(|p| p.policies.export = OnStatus::Disabled)).unwrap_err();
+        assert!(error.message.contains("publicNetworkAccess"));
+        let error = check_together(&with(|p| p.endpoint_protocol = EndpointProtocol::Both)).unwrap_err();
+        assert!(error.message.contains("dataEndpointEnabled"));
+    }
+}

@@ -21,14 +21,11 @@ pub(super) async fn list(cx: &Cx, registry: &Resource) -> Result<Answer, Failure
             Ok::<_, wharf_metadata::Error>(Some((row.id, counts)))
         })
     });
-    let (row, (tokens, scope_maps)) =
-        counted.await?.ok_or_else(|| ArmError::resource_not_found(&registry.id))?;
+    let (row, (tokens, scope_maps)) = counted.await?.ok_or_else(|| ArmError::resource_not_found(&registry.id))?;
     let size_bytes = cx.artifacts().registry_size(row).await?;
     let kept = Kept::of(registry)?;
     let limits = kept.sku.limits();
-    let count = |name: &str, limit: i64, current: i64| {
-        json!({"name": name, "limit": limit, "currentValue": current, "unit": "Count"})
-    };
+    let count = |name: &str, limit: i64, current: i64| json!({"name": name, "limit": limit, "currentValue": current, "unit": "Count"});
     let mut usages: Vec<Value> = vec![
         json!({"name": "Size", "limit": limits.included_bytes, "currentValue": size_bytes, "unit": "Bytes"}),
         count("Webhooks", limits.webhooks, 0),
