@@ -2,7 +2,6 @@
 
 use http::StatusCode;
 use serde_json::{Value, json};
-use uuid::Uuid;
 
 /// An answer that is no error.
 #[derive(Clone, Debug)]
@@ -13,17 +12,8 @@ pub struct Answer {
     pub body: Option<Value>,
     /// The ETag, without quotes.
     pub etag: Option<String>,
-    /// The operation that goes on, whose address stands in `Location`.
-    pub(crate) operation: Option<Operation>,
-}
-
-/// An operation that goes on.
-#[derive(Clone, Debug)]
-pub(crate) struct Operation {
-    /// Its id.
-    pub(crate) id: Uuid,
-    /// The path of its result on the management host.
-    pub(crate) result_path: String,
+    /// Where to look for what becomes of it: a path on the management host with its query. For 202.
+    pub location: Option<String>,
 }
 
 impl Answer {
@@ -64,6 +54,6 @@ impl Answer {
     }
 
     pub(crate) fn of(status: StatusCode, body: Option<Value>) -> Self {
-        Self { status, body, etag: None, operation: None }
+        Self { status, body, etag: None, location: None }
     }
 }

@@ -121,6 +121,12 @@ impl Cx {
         Err(wharf_arm::ArmError::authorization_failed(&self.actor.name(), &object_id, operation, scope).into())
     }
 
+    /// The same request, asked by somebody else: what the server does on its own account.
+    #[must_use]
+    pub fn with_actor(&self, actor: Actor) -> Self {
+        Self { actor, ..self.clone() }
+    }
+
     /// What `systemData` tells about a change made now.
     #[must_use]
     pub fn stamp(&self) -> Stamp {

@@ -6,10 +6,11 @@
 use std::error::Error as StdError;
 use std::fmt;
 
+use http::{HeaderValue, Method};
 use tracing::error;
 use uuid::Uuid;
 use wharf_arm::{ArmError, Code};
-use wharf_model::error_chain;
+use wharf_model::{Timestamp, error_chain};
 
 /// An answer that is an error, with the cause that the log keeps.
 pub struct Failure(Box<Parts>);
@@ -17,15 +18,23 @@ pub struct Failure(Box<Parts>);
 struct Parts {
     error: ArmError,
     cause: Option<Box<dyn StdError + Send + Sync>>,
-    /// `claims` of the challenge that goes with a 401.
-    is_challenge: bool,
+    /// The methods that there are, for one that there is not.
+    allow: Option<HeaderValue>,
+    /// The challenge that goes with a 401, if it is one.
+    challenge: Option<Challenge>,
+}
+
+/// What a challenge asks for.
+pub(crate) struct Challenge {
+    /// A token that was issued after this instant.
+    pub(crate) newer_than: Option<Timestamp>,
 }
 
 impl Failure {
     /// A failure of ours that the caller can do nothing about.
     #[must_use]
     pub fn of_ours(error: ArmError, cause: impl StdError + Send + Sync + 'static) -> Self {
-        Self(Box::new(Parts { error, cause: Some(Box::new(cause)), is_challenge: false }))
+        Self(Box::new(Parts { error, cause: Some(Box::new(cause)), allow: None, challenge: None }))
     }
 
     /// 500, with this cause for the log.
@@ -34,9 +43,20 @@ impl Failure {
         Self::of_ours(ArmError::internal(), cause)
     }
 
-    /// 401: the answer carries a challenge.
-    pub(crate) fn challenge(error: ArmError) -> Self {
-        Self(Box::new(Parts { error, cause: None, is_challenge: true }))
+    /// 401, with a challenge. `newer_than` asks for a token that was issued after this instant.
+    pub(crate) fn challenge(error: ArmError, newer_than: Option<Timestamp>) -> Self {
+        Self(Box::new(Parts { error, cause: None, allow: None, challenge: Some(Challenge { newer_than }) }))
+    }
+
+    /// 405, with the methods that there are.
+    pub(crate) fn method<'m>(used: &Method, allowed: impl IntoIterator<Item = &'m Method>) -> Self {
+        let mut allowed: Vec<&str> = allowed.into_iter().map(Method::as_str).collect();
+        allowed.sort_unstable();
+        allowed.dedup();
+        let allowed = allowed.join(", ");
+        let text = format!("The method {used} is not supported here; there is {allowed}.");
+        let error = ArmError::new(Code::HttpMethodNotSupported, text);
+        Self(Box::new(Parts { error, cause: None, allow: HeaderValue::try_from(allowed).ok(), challenge: None }))
     }
 
     /// What the caller reads.
@@ -45,8 +65,12 @@ impl Failure {
         &self.0.error
     }
 
-    pub(crate) fn is_challenge(&self) -> bool {
-        self.0.is_challenge
+    pub(crate) fn allow(&self) -> Option<&HeaderValue> {
+        self.0.allow.as_ref()
+    }
+
+    pub(crate) fn asks_for_token(&self) -> Option<&Challenge> {
+        self.0.challenge.as_ref()
     }
 
     /// Tells the log, if this is something that the operator must know.
@@ -59,7 +83,7 @@ impl Failure {
 
 impl From<ArmError> for Failure {
     fn from(error: ArmError) -> Self {
-        Self(Box::new(Parts { error, cause: None, is_challenge: false }))
+        Self(Box::new(Parts { error, cause: None, allow: None, challenge: None }))
     }
 }
 

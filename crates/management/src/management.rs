@@ -1,14 +1,21 @@
 //! The handle to the management plane.
 
+use std::collections::HashSet;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
+use tokio::sync::OnceCell;
+use uuid::Uuid;
+use wharf_arm::ArmError;
 use wharf_identity::Identity;
-use wharf_metadata::Database;
-use wharf_model::{Clock, LoginServers};
+use wharf_metadata::{Connection, Database, Work, subscriptions};
+use wharf_model::{Clock, LoginServers, ResourceId};
 use wharf_registry::Artifacts;
 
+use crate::catalogue::{Catalogue, Entry};
 use crate::cx::{Actor, Cx};
+use crate::failure::Failure;
+use crate::{kinds, services};
 
 /// Azure Resource Manager: over HTTP ([`Self::serve`]) and in process. Clones share everything.
 #[derive(Clone)]
@@ -19,6 +26,10 @@ struct Plane {
     identity: Identity,
     clock: Arc<dyn Clock>,
     login_servers: Arc<LoginServers>,
+    catalogue: Catalogue,
+    tenant: OnceCell<Uuid>,
+    /// Subscriptions that are known to be there; none is ever removed.
+    subscriptions: Mutex<HashSet<Uuid>>,
 }
 
 impl Management {
@@ -30,7 +41,16 @@ impl Management {
         clock: Arc<dyn Clock>,
         login_servers: Arc<LoginServers>,
     ) -> Self {
-        Self(Arc::new(Plane { artifacts, identity, clock, login_servers }))
+        let catalogue = Catalogue::new(kinds::all(), services::all());
+        Self(Arc::new(Plane {
+            artifacts,
+            identity,
+            clock,
+            login_servers,
+            catalogue,
+            tenant: OnceCell::new(),
+            subscriptions: Mutex::default(),
+        }))
     }
 
     /// Who is calling, and may they.
@@ -61,6 +81,62 @@ impl Management {
     #[must_use]
     pub fn cx(&self, actor: Actor) -> Cx {
         Cx { actor, now: self.0.clock.now(), api_version: String::new(), request: None, management: self.clone() }
+    }
+
+    /// The installation's tenant.
+    ///
+    /// # Errors
+    /// When there is none yet, or the database fails.
+    pub async fn tenant_id(&self) -> Result<Uuid, Failure> {
+        let look = || async {
+            let tenants = self.database().read(|c| Box::pin(subscriptions::list_tenants(c))).await?;
+            let first = tenants.first().ok_or_else(ArmError::internal)?;
+            Ok::<_, Failure>(first.id)
+        };
+        self.0.tenant.get_or_try_init(look).await.copied()
+    }
+
+    /// Upkeep, to be run at the start and every few minutes: goes on with what was left half done, and forgets what nobody
+    /// asks for any more. Safe to run on every node at the same time.
+    ///
+    /// # Errors
+    /// When the database fails; what could not be done is done the next time.
+    pub async fn resume(&self) -> Result<(), Failure> {
+        self.forget_operations().await?;
+        self.resume_deletions().await
+    }
+
+    /// What there is.
+    pub(crate) fn catalogue(&self) -> &Catalogue {
+        &self.0.catalogue
+    }
+
+    /// The kind of a resource.
+    pub(crate) fn kind_of(&self, id: &ResourceId) -> Option<&Arc<Entry>> {
+        self.catalogue().find_kind(&id.resource_type()?)
+    }
+
+    /// Runs `work` in a transaction, which starts a new version of who may do what if it changes that.
+    pub(crate) async fn transact<T: Send + 'static>(
+        &self,
+        changes_access: bool,
+        work: impl for<'c> FnOnce(&'c mut Connection) -> Work<'c, T, Failure> + Send + 'static,
+    ) -> Result<T, Failure> {
+        if changes_access { self.database().write_access(work).await } else { self.database().write(work).await }
+    }
+
+    /// Refuses subscriptions that are not there.
+    pub(crate) async fn require_subscription(&self, id: &str) -> Result<(), Failure> {
+        let missing = || ArmError::subscription_not_found(id);
+        let id: Uuid = id.parse().map_err(|_| missing())?;
+        let known = || self.0.subscriptions.lock().unwrap_or_else(PoisonError::into_inner);
+        if known().contains(&id) {
+            return Ok(());
+        }
+        let found = self.database().read(move |c| Box::pin(subscriptions::find(c, id))).await?;
+        found.ok_or_else(missing)?;
+        known().insert(id);
+        Ok(())
     }
 }
 
