@@ -70,7 +70,9 @@ impl Kind for ScopeMaps {
             Some(actions) => {
                 draft.properties.insert("actions".to_owned(), json!(read_actions(&given, &actions)?));
             }
-            None if ask.verb == Verb::Put => return Err(given.invalid("actions", "it is missing; an empty list allows nothing")),
+            None if ask.verb == Verb::Put => {
+                return Err(given.invalid("actions", "it is missing; an empty list allows nothing"));
+            }
             None => {}
         }
         Ok(())
@@ -196,7 +198,8 @@ fn keep_system(
     match old {
         Some(old) if same => Ok(old.properties.clone()),
         _ => {
-            let text = format!("The scope map '{}' is the system's and cannot be changed. Create one of your own.", map.name);
+            let text =
+                format!("The scope map '{}' is the system's and cannot be changed. Create one of your own.", map.name);
             Err(ArmError::new(Code::OperationNotAllowed, text))
         }
     }
@@ -234,7 +237,9 @@ fn read_actions(given: &Members<'_>, actions: &[&str]) -> Result<Vec<String>, Ar
             return Err(given.invalid("actions", format!("a scope map has {MOST_ACTIONS} actions at most")));
         }
         if repositories.len() > MOST_REPOSITORIES {
-            let text = format!("a scope map names {MOST_REPOSITORIES} repositories at most; 'team/*' names all that begin with 'team/'");
+            let text = format!(
+                "a scope map names {MOST_REPOSITORIES} repositories at most; 'team/*' names all that begin with 'team/'"
+            );
             return Err(given.invalid("actions", text));
         }
     }
@@ -255,7 +260,8 @@ fn check_name(name: &str) -> Result<(), ArmError> {
     if (5..=50).contains(&name.len()) && is_word && is_ours {
         return Ok(());
     }
-    let text = "A scope map's name has 5 to 50 letters, digits, hyphens and underscores, and begins with no underscore.";
+    let text =
+        "A scope map's name has 5 to 50 letters, digits, hyphens and underscores, and begins with no underscore.";
     Err(ArmError::new(Code::InvalidResourceName, text))
 }
 

@@ -23,9 +23,7 @@ use wharf_model::{RegistryName, ResourceId, Timestamp};
 use crate::answer::Answer;
 use crate::cx::Cx;
 use crate::failure::Failure;
-use crate::kind::{
-    About, Access, ActionCall, Ask, Draft, Kind, Place, Property, Removal, Resource, Shape, Verb,
-};
+use crate::kind::{About, Access, ActionCall, Ask, Draft, Kind, Place, Property, Removal, Resource, Shape, Verb};
 use crate::kinds::scope_maps::{check_quota, find_registry, lock_registry, name_of};
 
 /// The kind `Microsoft.ContainerRegistry/registries/tokens`.
@@ -160,15 +158,12 @@ struct Generation {
     expires_at: Option<Timestamp>,
 }
 
-fn read_generation(
-    body: &Map<String, Value>,
-    registry: &ResourceId,
-    now: Timestamp,
-) -> Result<Generation, ArmError> {
+fn read_generation(body: &Map<String, Value>, registry: &ResourceId, now: Timestamp) -> Result<Generation, ArmError> {
     let given = Members::of(body);
     let text = given.required("tokenId", given.text("tokenId")?)?;
-    let token = read_child_id(text, registry, "tokens")
-        .ok_or_else(|| given.invalid("tokenId", format!("expected the id of a token of this registry, {registry}/tokens/…")))?;
+    let token = read_child_id(text, registry, "tokens").ok_or_else(|| {
+        given.invalid("tokenId", format!("expected the id of a token of this registry, {registry}/tokens/…"))
+    })?;
     let names = match given.word("name", PASSWORDS)?.and_then(TokenPasswordName::from_word) {
         Some(name) => vec![name],
         None => TokenPasswordName::EVERY.to_vec(),
@@ -184,7 +179,10 @@ fn read_generation(
 fn read_scope_map_id(given: &Members<'_>, text: &str, token: &ResourceId) -> Result<ResourceId, ArmError> {
     let registry = token.parent().unwrap_or_else(ResourceId::root);
     read_child_id(text, &registry, "scopeMaps").ok_or_else(|| {
-        given.invalid("scopeMapId", format!("expected the id of a scope map of the same registry, {registry}/scopeMaps/…"))
+        given.invalid(
+            "scopeMapId",
+            format!("expected the id of a scope map of the same registry, {registry}/scopeMaps/…"),
+        )
     })
 }
 
@@ -235,7 +233,9 @@ async fn keep_passwords(c: &mut Connection, registry: &RegistryRow, token: i64, 
         let (name, path) = (entry["name"].as_str().unwrap_or_default(), entry["path"].as_str().unwrap_or_default());
         let slot = TokenPasswordName::from_word(name).map(TokenPasswordName::slot);
         let Some(password) = standing.iter().find(|password| Some(password.slot) == slot) else {
-            let text = format!("the token has no {name}; passwords are made by generateCredentials and only kept or removed here");
+            let text = format!(
+                "the token has no {name}; passwords are made by generateCredentials and only kept or removed here"
+            );
             return Err(ArmError::invalid_member(&format!("{path}name"), text).into());
         };
         let expiry = entry["expiry"].as_i64().map(Timestamp);
