@@ -36,6 +36,9 @@ mod request;
 mod runtime;
 mod schema;
 
+#[cfg(test)]
+mod tests;
+
 pub use document::Template;
 pub use environment::Environment;
 pub use error::TemplateError;

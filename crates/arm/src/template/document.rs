@@ -89,7 +89,7 @@ impl Template {
     }
 
     /// The resources with their places, and their symbolic names if they have such.
-    pub(crate) fn resources(&self) -> Result<Vec<(String, Option<&str>, &Map<String, Value>)>, TemplateError> {
+    pub(crate) fn resources(&self) -> Result<Vec<WrittenResource<'_>>, TemplateError> {
         resources_in("resources", &self.source["resources"])
     }
 
@@ -194,11 +194,11 @@ impl Template {
     }
 }
 
+/// A resource as written: its place, its symbolic name if it has one, and itself.
+pub(crate) type WrittenResource<'t> = (String, Option<&'t str>, &'t Map<String, Value>);
+
 /// The resources of a section: an array, or an object with symbolic names.
-pub(crate) fn resources_in<'t>(
-    place: &str,
-    section: &'t Value,
-) -> Result<Vec<(String, Option<&'t str>, &'t Map<String, Value>)>, TemplateError> {
+pub(crate) fn resources_in<'t>(place: &str, section: &'t Value) -> Result<Vec<WrittenResource<'t>>, TemplateError> {
     let named: Vec<(String, Option<&str>, &Value)> = match section {
         Value::Array(elements) => {
             elements.iter().enumerate().map(|(i, each)| (format!("{place}[{i}]"), None, each)).collect()
