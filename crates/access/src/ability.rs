@@ -3,10 +3,13 @@
 //! There are two tables, one for each mode of a registry (`acr/semantics.md` 3.1). They are the whole of what roles
 //! mean on the data plane: an operation that stands in neither allows nothing there.
 
+use serde::{Deserialize, Serialize};
+
 use crate::role::Side;
 
 /// What a registry's roles count for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Mode {
     /// `LegacyRegistryPermissions`: for the registry as a whole.
     Registry,

@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use wharf_access::{
-    AssignmentAttributes, Attributes, Environment, RoleDefinition, Side, may_act, may_assign,
-};
+use wharf_access::{AssignmentAttributes, Attributes, Environment, RoleDefinition, Side, may_act, may_assign};
 use wharf_model::ResourceId;
 
 use crate::held_roles::Everywhere;

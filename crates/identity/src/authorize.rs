@@ -1,17 +1,17 @@
 //! May they? The one door, for every plane.
 //!
 //! ```text
-//! may(caller, action, kind, name)  =  the subject's rights in the registry now   (Rights)
+//! may(caller, action, kind, name)  =  the subject's rights in the registry now   (wharf_access::Rights)
 //!                                  ∩  what the presented access token lists      (Proof::AccessToken)
 //! ```
 //!
 //! A token never adds a right, it only leaves some out. So whoever loses a right loses it at once, whatever the tokens
 //! in circulation say.
 
-use wharf_metadata::RegistryRow;
+use wharf_access::Ability;
 use wharf_model::{Access, Action, ResourceKind, Scope};
 
-use crate::caller::{Caller, Proof, Subject};
+use crate::caller::{Caller, Proof};
 
 /// Whether the caller may do `action` to the resource of this `kind` and `name`.
 ///
@@ -21,47 +21,27 @@ use crate::caller::{Caller, Proof, Subject};
 /// Source: `acr/data-plane.md` 3.1 (which action an endpoint needs), 3.4 and 3.7 (who has them).
 #[must_use]
 pub fn may(caller: &Caller, action: Action, kind: ResourceKind, name: &str) -> bool {
-    let listed = match caller.proof() {
+    is_listed(caller, action, kind, name) && caller.rights().allow(action, kind, name, caller.environment())
+}
+
+/// Whether what the caller presented leaves them this right, if they have it.
+fn is_listed(caller: &Caller, action: Action, kind: ResourceKind, name: &str) -> bool {
+    match caller.proof() {
         Proof::AccessToken { access, .. } => access.iter().any(|entry| entry.allows(kind, name, action)),
-        Proof::None | Proof::Password | Proof::RefreshToken => true,
-    };
-    listed && caller.rights().allow(action, kind, name)
+        Proof::None | Proof::Password | Proof::PrincipalToken | Proof::RefreshToken => true,
+    }
 }
 
-/// What a subject may do in a registry now. Role assignments and scope maps will be further variants.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Rights {
-    /// Nothing at all.
-    Nothing,
-    /// Pull from and read attributes of every repository, and list them (`acr/data-plane.md` 3.7).
-    ReadEverything,
-    /// Everything, on all repositories, and the catalogs (`acr/data-plane.md` 3.4, "admin user").
-    Everything,
-}
-
-impl Rights {
-    /// The rights of a subject that signed in earlier, or `None` if it would not be let in now.
-    pub(crate) fn of(registry: &RegistryRow, subject: &Subject) -> Option<Self> {
-        match subject {
-            Subject::Anonymous => registry.anonymous_pull_enabled.then_some(Self::ReadEverything),
-            // A node that has not heard of the newest change yet may meet a token of a newer generation than its row's.
-            Subject::Admin { generation, .. } => (registry.admin_user_enabled
-                && *generation >= registry.credentials_generation)
-                .then_some(Self::Everything),
-        }
-    }
-
-    fn allow(&self, action: Action, kind: ResourceKind, name: &str) -> bool {
-        match self {
-            Self::Nothing => false,
-            Self::Everything => true,
-            Self::ReadEverything => match kind {
-                ResourceKind::Repository => matches!(action, Action::Pull | Action::MetadataRead),
-                ResourceKind::Registry => name == "catalog" && action == Action::All,
-                ResourceKind::ArtifactRepository => false,
-            },
-        }
-    }
+/// Whether the caller may remove a tag of a repository and leave its manifest.
+///
+/// The token protocol has no word for that. Clients ask for `delete`, and the documentation for what is here called
+/// `metadata_write`: either will do in an access token (`acr/data-plane.md` 3.6), and the rights decide.
+#[must_use]
+pub fn may_untag(caller: &Caller, repository: &str) -> bool {
+    let kind = ResourceKind::Repository;
+    let listed = [Action::Delete, Action::MetadataWrite];
+    listed.into_iter().any(|action| is_listed(caller, action, kind, repository))
+        && caller.rights().can(Ability::Untag, repository, caller.environment())
 }
 
 /// More scopes than a token can hold were asked for.
@@ -73,13 +53,17 @@ pub struct TooManyScopes;
 ///
 /// Scopes of one resource are merged, in the order in which the resources came up first. A scope of which nothing may be
 /// done stays with an empty list of actions, since asking for too much is no error and clients read `access[0].actions`
-/// (`acr/data-plane.md` 3.3, 3.5). The name `*` is granted to those who have the action on every resource of the kind.
+/// (`acr/data-plane.md` 3.3, 3.5). The name `*` is granted to those who have the action on every resource of the kind;
+/// where roles count by repository it is left out, with nothing in its place.
 ///
 /// # Errors
 /// When more than [`MOST_SCOPES`] resources are named.
 pub(crate) fn grant(caller: &Caller, scopes: &[Scope]) -> Result<Vec<Access>, TooManyScopes> {
     let mut granted: Vec<Access> = Vec::with_capacity(scopes.len().min(MOST_SCOPES));
     for scope in scopes {
+        if scope.kind == ResourceKind::Repository && scope.name == "*" && !caller.rights().know_wildcards() {
+            continue;
+        }
         let known = granted.iter().position(|entry| entry.kind == scope.kind && entry.name == scope.name);
         let position = known.unwrap_or(granted.len());
         if known.is_none() {
@@ -108,7 +92,11 @@ fn allowed(caller: &Caller, scope: &Scope) -> Vec<Action> {
         }
         return Action::EVERY.into_iter().filter(may).collect();
     }
-    scope.actions.iter().copied().filter(may).collect()
+    // Whoever asks for `delete` may want to remove a tag alone; what it is good for is decided when it is used.
+    let untags = scope.kind == ResourceKind::Repository
+        && is_listed(caller, Action::Delete, scope.kind, &scope.name)
+        && caller.rights().can(Ability::Untag, &scope.name, caller.environment());
+    scope.actions.iter().copied().filter(|action| may(action) || (*action == Action::Delete && untags)).collect()
 }
 
 /// How many resources one access token may list. What fits into a token is about as much (see `token`).
@@ -116,10 +104,15 @@ pub const MOST_SCOPES: usize = 100;
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use proptest::prelude::*;
+    use wharf_access::{Mode, Rights, ScopeMapAction};
+    use wharf_metadata::RegistryRow;
     use wharf_model::Timestamp;
 
     use super::*;
+    use crate::caller::Subject;
     use crate::tests::registry_row;
     use crate::{SealingKey, SystemRandom};
 
@@ -130,7 +123,7 @@ mod tests {
     fn admin(proof: Proof) -> Caller {
         let row = row();
         let subject = Subject::Admin { name: row.name.clone(), generation: 1 };
-        Caller::of_subject(&row, subject, proof).unwrap()
+        Caller::of_row(&row, subject, proof).unwrap()
     }
 
     fn anonymous(enabled: bool) -> Caller {
@@ -194,7 +187,7 @@ mod tests {
     #[test]
     fn an_access_token_adds_nothing_to_its_subject() {
         let row = RegistryRow { anonymous_pull_enabled: true, ..row() };
-        let caller = Caller::of_subject(&row, Subject::Anonymous, token("repository:*:* registry:catalog:*")).unwrap();
+        let caller = Caller::of_row(&row, Subject::Anonymous, token("repository:*:* registry:catalog:*")).unwrap();
         assert!(may(&caller, Action::Pull, ResourceKind::Repository, "a"));
         assert!(!may(&caller, Action::Push, ResourceKind::Repository, "a"));
         assert!(!may(&caller, Action::All, ResourceKind::Repository, "a"));
@@ -235,6 +228,40 @@ mod tests {
             granted(&admin, "repository:catalog:* registry:catalog:*"),
             "repository:catalog:* registry:catalog:*"
         );
+    }
+
+    fn with_rights(rights: Rights, proof: Proof) -> Caller {
+        let subject = Subject::Token { id: 1, name: "build".into(), generation: 1, expires: None };
+        Caller::new(row().uid, subject, Arc::new(rights), proof)
+    }
+
+    #[test]
+    fn untagging_takes_delete_or_metadata_write_in_the_token_and_the_right() {
+        let actions: [ScopeMapAction; 1] = ["repositories/a/metadata/write".parse().unwrap()];
+        let rights = || Rights::of_scope_map(&actions);
+        let caller = with_rights(rights(), Proof::Password);
+        assert!(may_untag(&caller, "a") && !may(&caller, Action::Delete, ResourceKind::Repository, "a"));
+        assert_eq!(granted(&caller, "repository:a:delete"), "repository:a:delete", "as `az` asks for it");
+        assert_eq!(granted(&caller, "repository:a:*"), "repository:a:metadata_write");
+        assert_eq!(granted(&caller, "repository:b:delete"), "repository:b:");
+        for (held, may) in
+            [("repository:a:delete", true), ("repository:a:metadata_write", true), ("repository:a:pull", false)]
+        {
+            assert_eq!(may_untag(&with_rights(rights(), token(held)), "a"), may, "{held}");
+        }
+        let narrowed = with_rights(rights(), token("repository:a:metadata_write"));
+        assert_eq!(granted(&narrowed, "repository:a:delete"), "repository:a:", "a token adds no word to itself");
+    }
+
+    #[test]
+    fn where_roles_count_by_repository_the_wildcard_is_left_out() {
+        let caller = with_rights(Rights::of_roles(Mode::Repository, &[]), Proof::RefreshToken);
+        assert_eq!(
+            granted(&caller, "registry:catalog:* repository:*:* repository:*:pull repository:a:pull"),
+            "registry:catalog: repository:a:"
+        );
+        let caller = with_rights(Rights::of_roles(Mode::Registry, &[]), Proof::RefreshToken);
+        assert_eq!(granted(&caller, "repository:*:*"), "repository:*:");
     }
 
     #[test]
@@ -278,8 +305,8 @@ mod tests {
                 false => Subject::Admin { name: row.name.clone(), generation: 1 },
             };
             let proof = |access: Vec<Access>| Proof::AccessToken { access: access.into(), expires: Timestamp(i64::MAX) };
-            let caller = Caller::of_subject(&row, subject(), proof(held)).unwrap();
-            let next = Caller::of_subject(&row, subject(), proof(grant(&caller, &asked).unwrap())).unwrap();
+            let caller = Caller::of_row(&row, subject(), proof(held)).unwrap();
+            let next = Caller::of_row(&row, subject(), proof(grant(&caller, &asked).unwrap())).unwrap();
             for name in ["a", "b", "c"] {
                 for action in Action::EVERY {
                     let wanted = asked.iter().any(|scope| scope.allows(ResourceKind::Repository, name, action));

@@ -163,13 +163,9 @@ fn read_assignment(row: &HeldRoleRow) -> Option<Assignment> {
 
 fn read_role(id: Uuid, permissions: &str) -> Option<RoleDefinition> {
     match serde_json::from_str::<Vec<Permission>>(permissions) {
-        Ok(permissions) => Some(RoleDefinition {
-            id,
-            name: "".into(),
-            description: "".into(),
-            is_built_in: false,
-            permissions,
-        }),
+        Ok(permissions) => {
+            Some(RoleDefinition { id, name: "".into(), description: "".into(), is_built_in: false, permissions })
+        }
         Err(error) => {
             warn!(role_id = %id, error = &error as &dyn std::error::Error, "Ignored the role {id}, whose permissions cannot be read");
             None

@@ -10,9 +10,9 @@ use wharf_model::{Client, Clock, Timestamp};
 
 use crate::caller::{Caller, Credentials, Proof, SharedCaller, Subject};
 use crate::directory::Directory;
+use crate::federation::Federation;
 use crate::held_roles::HeldRoles;
 use crate::keys::Keys;
-use crate::federation::Federation;
 use crate::oidc::{KnownTenant, PrincipalTokens};
 use crate::passwords::PasswordCheck;
 use crate::random::{Random, SystemRandom};
@@ -36,7 +36,7 @@ pub(crate) struct Parts {
     pub(crate) principal_tokens: PrincipalTokens,
     pub(crate) federation: Federation,
     pub(crate) tenant: KnownTenant,
-    passwords: PasswordCheck,
+    pub(crate) passwords: PasswordCheck,
     pub(crate) directory: Directory,
     pub(crate) registry_tokens: RegistryTokens,
     pub(crate) held_roles: HeldRoles,
@@ -114,8 +114,11 @@ impl Identity {
     /// Finds out who calls the registry.
     ///
     /// A token that was seen before costs a digest and a look-up, a password a MAC. Everything that may change between
-    /// two requests (time, generation of the credentials, switches) is compared with `registry` and the clock each time;
-    /// so `registry` must be as fresh as "at once" is to mean.
+    /// two requests is compared each time: the time, the switches and the credentials of the registry with `registry`,
+    /// which must be as fresh as "at once" is to mean; principals, roles and tokens with the version of who may do what.
+    ///
+    /// `client` is where the request came from: it counts for those who fail to sign in again and again, and for
+    /// conditions of roles that ask for it.
     ///
     /// # Errors
     /// When they are not let in, or when that cannot be found out.
@@ -125,35 +128,74 @@ impl Identity {
         credentials: Credentials<'_>,
         client: Option<Client>,
     ) -> Result<Arc<Caller>, AuthError> {
-        // Where the request came from counts for those who fail to sign in again and again.
-        let _ = client;
-        let (token, accepts) = match credentials {
-            Credentials::Bearer(token) => (token, Accepts::Access),
-            Credentials::RefreshToken(token) => (token, Accepts::Refresh),
-            Credentials::Basic { username: TOKEN_USER, password } => (password, Accepts::Either),
+        let caller = match credentials {
+            Credentials::Bearer(token) => self.caller_by_token(registry, token, Accepts::Access).await?,
+            Credentials::RefreshToken(token) => self.caller_by_token(registry, token, Accepts::Refresh).await?,
+            Credentials::Basic { username: TOKEN_USER, password } => {
+                self.caller_by_token(registry, password, Accepts::Either).await?
+            }
+            // Boxed, so that the common case does not carry the rarer ones' state around.
             Credentials::Basic { username, password } => {
-                return self.0.passwords.check(registry, username, password);
+                Box::pin(self.sign_in(registry, username, password, client)).await?
             }
         };
+        Ok(if caller.rights().asks_environment() { caller.at(self.environment_of(client)) } else { caller })
+    }
+
+    async fn caller_by_token(
+        &self,
+        registry: &RegistryRow,
+        token: &str,
+        accepts: Accepts,
+    ) -> Result<SharedCaller, AuthError> {
         if token.len() > LONGEST_TOKEN {
             return Err(TokenProblem::TooLong.into());
         }
-        if let Some(caller) = self.0.verdicts.find(token, registry, accepts, self.0.clock.now()) {
-            return Ok(caller);
+        let known = self.0.verdicts.find(token, registry, accepts, self.0.clock.now());
+        if let Some(verdict) = &known {
+            let is_looked_up = verdict.caller.subject().is_looked_up();
+            let version = if is_looked_up { self.0.database.access_version().await.map_err(Error::from)? } else { 0 };
+            if verdict.stands(registry, version) {
+                return Ok(verdict.caller.clone());
+            }
         }
-        // Boxed, so that the common case does not carry the rare one's state around.
-        Box::pin(self.verify(registry, token, accepts)).await
+        Box::pin(self.verify(registry, token, accepts, known)).await
     }
 
-    /// Verifies a token from its first character to its last, and keeps the verdict if it is good.
-    async fn verify(&self, registry: &RegistryRow, token: &str, accepts: Accepts) -> Result<SharedCaller, AuthError> {
-        let parsed = parse_token(token)?;
-        let key = self.0.keys.find(parsed.key_id()).await?.ok_or(TokenProblem::UnknownKey)?;
-        let claims: Claims = parsed.verify(&key.public)?;
-        let verdict = judge(claims, &key, registry, accepts, self.0.clock.now())?;
-        debug!(caller = verdict.caller.name(), registry = %registry.name, "Verified a token");
-        let caller = verdict.caller.clone();
-        self.0.verdicts.keep(token, verdict);
+    /// Verifies a token from its first character to its last, or what is not known of it, and keeps the verdict if it is
+    /// good.
+    async fn verify(
+        &self,
+        registry: &RegistryRow,
+        token: &str,
+        accepts: Accepts,
+        known: Option<Verdict>,
+    ) -> Result<SharedCaller, AuthError> {
+        // Before anything is read that the verdict is worked out from.
+        let version = self.0.database.access_version().await.map_err(Error::from)?;
+        let read = match known {
+            Some(verdict) => Read {
+                claim: verdict.claim,
+                proof: verdict.caller.proof().clone(),
+                kind: verdict.kind,
+                not_before: verdict.not_before,
+                expires: verdict.expires,
+            },
+            None => {
+                let parsed = parse_token(token)?;
+                let key = self.0.keys.find(parsed.key_id()).await?.ok_or(TokenProblem::UnknownKey)?;
+                judge(parsed.verify(&key.public)?, &key, registry, accepts, self.0.clock.now())?
+            }
+        };
+        let Read { claim, proof, kind, not_before, expires } = read;
+        let caller = self.find_caller(registry, &claim, proof, version).await?.ok_or(TokenProblem::Revoked)?;
+        debug!(caller = caller.name(), registry = %registry.name, "Verified a token");
+        let expires = match caller.subject() {
+            Subject::Token { expires: Some(password_ends), .. } => expires.min(*password_ends),
+            _ => expires,
+        };
+        let caller = Arc::new(caller);
+        self.0.verdicts.keep(token, Verdict { caller: caller.clone(), claim, kind, not_before, expires, version });
         Ok(caller)
     }
 
@@ -180,14 +222,23 @@ impl fmt::Debug for Identity {
     }
 }
 
-/// Whether the claims of a token with the right signature let somebody into this registry now.
+/// What a token says, as far as it matters after its signature and its times were found right.
+struct Read {
+    claim: SubjectClaim,
+    proof: Proof,
+    kind: GrantType,
+    not_before: Timestamp,
+    expires: Timestamp,
+}
+
+/// Whether the claims of a token with the right signature are for this registry, this use and this moment.
 fn judge(
     claims: Claims,
     key: &SigningKey,
     registry: &RegistryRow,
     accepts: Accepts,
     now: Timestamp,
-) -> Result<Verdict, TokenProblem> {
+) -> Result<Read, TokenProblem> {
     let kind = claims.grant_type;
     if !accepts.this(kind) {
         return Err(TokenProblem::WrongKind);
@@ -207,10 +258,6 @@ fn judge(
     if now >= expires {
         return Err(TokenProblem::Expired);
     }
-    let subject = match claims.wharf {
-        SubjectClaim::Anonymous => Subject::Anonymous,
-        SubjectClaim::Admin { generation } => Subject::Admin { name: registry.name.clone(), generation },
-    };
     let proof = match kind {
         GrantType::RefreshToken => Proof::RefreshToken,
         GrantType::AccessToken => {
@@ -218,8 +265,7 @@ fn judge(
             Proof::AccessToken { access: access.into_iter().filter_map(|entry| entry.known()).collect(), expires }
         }
     };
-    let caller = Caller::of_subject(registry, subject, proof).ok_or(TokenProblem::Revoked)?;
-    Ok(Verdict { caller: Arc::new(caller), kind, not_before, expires })
+    Ok(Read { claim: claims.wharf, proof, kind, not_before, expires })
 }
 
 /// The setting that holds a value sealed under the installation's sealing key, and the context that it is sealed for.

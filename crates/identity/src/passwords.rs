@@ -145,7 +145,7 @@ impl PasswordCheck {
         let subject = Subject::Admin { name: registry.name.clone(), generation: registry.credentials_generation };
         let expected = Arc::new(Expected {
             passwords: [tag(&passwords[0]), tag(&passwords[1])],
-            admin: Caller::of_subject(registry, subject, Proof::Password).map(Arc::new),
+            admin: Caller::of_row(registry, subject, Proof::Password).map(Arc::new),
         });
         self.known.insert(key, expected.clone());
         Ok(expected)
@@ -172,7 +172,7 @@ fn fingerprint(registry: &RegistryRow) -> [u8; digest::SHA256_OUTPUT_LEN] {
 }
 
 /// Characters of a generated password. Source: ACR's own are as long; theirs hold a checksum that nothing here needs.
-const PASSWORD_LENGTH: usize = 52;
+pub(crate) const PASSWORD_LENGTH: usize = 52;
 /// What they are drawn from: nothing that a shell, a URL or a connection string would read as something else.
 const ALPHABET: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
 /// Bytes of the longest password that is taken.

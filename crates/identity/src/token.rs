@@ -13,7 +13,8 @@ use aws_lc_rs::signature::{ParsedPublicKey, RSA_PKCS1_SHA256};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL;
 use serde::{Deserialize, Serialize};
-use wharf_model::{Access, Action, ResourceKind};
+use wharf_access::Mode;
+use wharf_model::{Access, Action, PrincipalId, ResourceKind};
 
 use crate::TokenProblem;
 
@@ -140,6 +141,14 @@ pub(crate) struct Claims {
     #[serde(default)]
     pub(crate) roles: Vec<String>,
     pub(crate) grant_type: GrantType,
+    /// The application id of a service principal or managed identity.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) appid: Option<String>,
+    /// The tenant of a user.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) tenant: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) aad_identity: Option<AadIdentity>,
     pub(crate) wharf: SubjectClaim,
 }
 
@@ -183,7 +192,30 @@ pub(crate) struct Permissions {
 #[serde(tag = "subject", rename_all = "snake_case")]
 pub(crate) enum SubjectClaim {
     Anonymous,
-    Admin { generation: i64 },
+    Admin {
+        generation: i64,
+    },
+    /// By its object id. `mode` is what its roles counted for when the token was issued.
+    Principal {
+        id: PrincipalId,
+        generation: i64,
+        mode: Mode,
+    },
+    /// A token of the registry, by its row, and the generation of its password.
+    Token {
+        id: i64,
+        generation: i64,
+    },
+}
+
+/// What tells clients that roles count by repository in this registry, so that wildcards mean nothing there. Azure does
+/// not document what it holds; acr-cli looks whether it is there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct AadIdentity {
+    /// The object id.
+    pub(crate) oid: String,
+    /// The tenant.
+    pub(crate) tid: String,
 }
 
 /// An entry of `access`. Written with keys in lower case; tokens of 2021 had them in PascalCase.
@@ -254,6 +286,9 @@ mod tests {
             permissions: None,
             roles: vec![],
             grant_type: GrantType::AccessToken,
+            appid: None,
+            tenant: None,
+            aad_identity: None,
             wharf: SubjectClaim::Admin { generation: 7 },
         }
     }

@@ -5,17 +5,21 @@ use moka::sync::Cache;
 use wharf_metadata::RegistryRow;
 use wharf_model::Timestamp;
 
-use crate::authorize::Rights;
-use crate::caller::{Proof, SharedCaller};
-use crate::token::GrantType;
+use crate::caller::{Proof, SharedCaller, Subject};
+use crate::held_roles::mode_of;
+use crate::token::{GrantType, SubjectClaim};
 
 /// The verdict on a token whose signature is right. Whether it counts now is asked at each use.
 #[derive(Clone, Debug)]
 pub(crate) struct Verdict {
     pub(crate) caller: SharedCaller,
+    /// Whom the token says that it stands for.
+    pub(crate) claim: SubjectClaim,
     pub(crate) kind: GrantType,
     pub(crate) not_before: Timestamp,
     pub(crate) expires: Timestamp,
+    /// The version of who may do what under which the caller's rights were worked out, if they were looked up.
+    pub(crate) version: i64,
 }
 
 /// Which kinds of tokens will do.
@@ -37,15 +41,23 @@ impl Accepts {
 }
 
 impl Verdict {
-    /// Whether the token lets its caller into this registry now, with the rights that the caller was given then.
-    ///
-    /// If not, the token is verified anew, which either finds the caller's new rights or says what is wrong.
-    fn counts(&self, registry: &RegistryRow, accepts: Accepts, now: Timestamp) -> bool {
+    /// Whether the token is one for this registry, this use and this moment. If not, it is read anew, which says what is
+    /// wrong.
+    pub(crate) fn is_for(&self, registry: &RegistryRow, accepts: Accepts, now: Timestamp) -> bool {
         self.caller.registry() == registry.uid
             && accepts.this(self.kind)
             && self.not_before <= now
             && now < self.expires
-            && Rights::of(registry, self.caller.subject()).as_ref() == Some(self.caller.rights())
+    }
+
+    /// Whether its caller is let in with the rights that were found then. If not, the subject is looked up anew, which
+    /// either finds its new rights or that it has none. `version` is the present one, for subjects that are looked up.
+    pub(crate) fn stands(&self, registry: &RegistryRow, version: i64) -> bool {
+        match self.caller.subject() {
+            subject @ (Subject::Anonymous | Subject::Admin { .. }) => subject.is_let_in_by(registry),
+            Subject::Principal { mode, .. } => self.version == version && *mode == mode_of(registry),
+            Subject::Token { .. } => self.version == version,
+        }
     }
 }
 
@@ -60,21 +72,20 @@ impl Verdicts {
         // A verdict of many scopes weighs more, so that what is kept is bounded in bytes too (some 20 MB).
         let weigher = |_: &Fingerprint, verdict: &Verdict| match verdict.caller.proof() {
             Proof::AccessToken { access, .. } => 1 + u32::try_from(access.len()).unwrap_or(u32::MAX) / 8,
-            Proof::None | Proof::Password | Proof::RefreshToken => 1,
+            Proof::None | Proof::Password | Proof::PrincipalToken | Proof::RefreshToken => 1,
         };
         Self(Cache::builder().max_capacity(MOST_VERDICTS).weigher(weigher).build())
     }
 
-    /// The caller by a token that was seen before, if it counts here and now.
+    /// The verdict on a token that was seen before, if it is for this registry, this use and this moment.
     pub(crate) fn find(
         &self,
         token: &str,
         registry: &RegistryRow,
         accepts: Accepts,
         now: Timestamp,
-    ) -> Option<SharedCaller> {
-        let verdict = self.0.get(&fingerprint(token))?;
-        verdict.counts(registry, accepts, now).then_some(verdict.caller)
+    ) -> Option<Verdict> {
+        self.0.get(&fingerprint(token)).filter(|verdict| verdict.is_for(registry, accepts, now))
     }
 
     /// Keeps the verdict on a token that has just been verified.
