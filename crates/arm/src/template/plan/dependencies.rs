@@ -75,6 +75,7 @@ impl Plan {
             let Value::String(name) = name else {
                 return Err(TemplateError::invalid(&place, "a resource is named by a string"));
             };
+            self.bindings.budget.step(&place, 1 + self.resources.len() as u64 / 8)?;
             let several = self.index.by_group.get(name).or_else(|| self.index.by_loop.get(&name.to_lowercase()));
             match (several, self.position(name).or_else(|| self.in_other_scope(name))) {
                 (Some(several), _) => found.extend(several),
@@ -108,6 +109,7 @@ impl Plan {
         let planned = &self.resources[position];
         let found = std::cell::RefCell::new(Vec::new());
         let look = |place: &str, text: &str| {
+            self.bindings.budget.step(place, 1 + text.len() as u64 / 64)?;
             let Text::Expression(source) = Text::of(text) else { return Ok(()) };
             let lower = source.to_ascii_lowercase();
             if !lower.contains("reference") && !lower.contains("list") {

@@ -23,7 +23,8 @@ struct Parent {
 struct Written<'t> {
     place: String,
     symbolic_name: Option<&'t str>,
-    source: &'t Map<String, Value>,
+    /// Shared by the rounds of a loop.
+    source: Arc<Map<String, Value>>,
 }
 
 impl Plan {
@@ -31,9 +32,20 @@ impl Plan {
     pub(super) fn expand(&mut self, template: &Template) -> Result<(), TemplateError> {
         for (place, symbolic_name, source) in template.resources()? {
             let loops = self.loops.clone();
+            let source = self.share(&place, source)?;
             self.expand_written(&Written { place, symbolic_name, source }, None, &loops)?;
         }
         Ok(())
+    }
+
+    /// A copy of a resource as written, which is counted: what stands in a resource of a loop is copied in each round.
+    fn share(&self, place: &str, source: &Map<String, Value>) -> Result<Arc<Map<String, Value>>, TemplateError> {
+        let source = Value::Object(source.clone());
+        self.bindings.budget.charge(place, &source)?;
+        match source {
+            Value::Object(source) => Ok(Arc::new(source)),
+            _ => Ok(Arc::default()),
+        }
     }
 
     /// A resource, once or as often as its loop goes round.
@@ -91,7 +103,7 @@ impl Plan {
             return Err(TemplateError::TooLarge { place: written.place.clone(), what });
         }
         let mut evaluator = self.early_evaluator(&written.place, loops);
-        let head = Head::read(written.source, &mut evaluator, parent, &self.scope).map_err(unexpected)?;
+        let head = Head::read(&written.source, &mut evaluator, parent, &self.scope).map_err(unexpected)?;
         let id = head.id(&written.place, &self.scope)?;
 
         let position = self.resources.len();
@@ -132,12 +144,13 @@ impl Plan {
             depends_on: Vec::new(),
             is_deployed,
             is_existing: head.is_existing,
-            source: Arc::new(written.source.clone()),
+            source: written.source.clone(),
             loops: loops.to_vec(),
         });
         // What is written in a resource that is left out is left out too.
         if let (Some(children), true) = (written.source.get("resources"), is_deployed) {
             for (place, symbolic_name, source) in resources_in(&format!("{}.resources", written.place), children)? {
+                let source = self.share(&place, source)?;
                 self.expand_written(&Written { place, symbolic_name, source }, Some(&inner), loops)?;
             }
         }

@@ -131,6 +131,7 @@ impl Plan {
                 parameters.insert(name.clone(), value);
             }
         }
+        self.bindings.budget.charge(&place, template)?;
         let template = Template::parse(template.clone()).map_err(|error| within(&place, error))?;
         let inherited = if is_inner {
             Inherited::Nothing { budget: self.bindings.budget.clone() }

@@ -109,3 +109,23 @@ fn too_much_of_anything_is_refused() {
         assert!(error.contains(&format!("there are more than {most} {section}")), "{error}");
     }
 }
+
+#[test]
+fn large_resources_in_loops_are_refused() {
+    let long: Vec<String> = (0..2000).map(|i| format!("[concat('{i}', parameters('p'), 'reference')]")).collect();
+    let properties = json!({"list": long});
+    let child = json!({"type": "tokens", "apiVersion": "2025-11-01", "name": "t", "properties": properties});
+    let looped = |more: Value| {
+        let mut resource = registry("[format('r{0}', copyIndex())]", more);
+        resource["copy"] = json!({"name": "c", "count": 800});
+        json!({"parameters": {"p": {"type": "string", "defaultValue": "x"}}, "resources": [resource]})
+    };
+    for members in [looped(json!({"properties": properties})), looped(json!({"resources": [child]}))] {
+        let error = ends_soon(|| plan(members).map_err(|e| e.to_string()));
+        assert!(error.contains("too large"), "{error}");
+    }
+    let many: Vec<String> = (0..20_000).map(|_| "c".to_owned()).collect();
+    let members = looped(json!({"dependsOn": many}));
+    let error = ends_soon(|| plan(members).map_err(|e| e.to_string()));
+    assert!(error.contains("too large"), "{error}");
+}
