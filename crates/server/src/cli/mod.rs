@@ -204,7 +204,7 @@ fn run(matches: &ArgMatches) -> Result<ExitCode, Failed> {
         }
         Command::Registry(args) => {
             let config = load(args.command.common())?;
-            with_app(&config, clock, async |app| registry::run(&args.command, &config, &app).await)
+            with_app(&config, clock, async |app| registry::run(&args.command, &app).await)
         }
         Command::Gc(args) => {
             let config = load(&args.common)?;

@@ -1,21 +1,24 @@
 //! `wharf registry`: the registries of an installation.
 
+mod options;
+mod shown;
+
 use std::process::ExitCode;
 
 use anyhow::bail;
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{Args, Subcommand};
 use secrecy::ExposeSecret as _;
-use serde::Serialize;
 use wharf_identity::PasswordName;
-use wharf_metadata::RegistryRow;
 use wharf_model::RegistryName;
 
-use super::output::{Output, OutputFlag, print, print_json, print_table};
+use self::options::{Options, Sku, Switch};
+use self::shown::{Shown, print_all, print_credentials};
+use super::output::{Output, OutputFlag, print};
 use crate::app::App;
-use crate::config::{CommonFlags, Config};
+use crate::config::CommonFlags;
 use crate::credentials::RegistryCredentials;
-use crate::hosts::{DEFAULT_REGISTRY, Hosts};
-use crate::registries::Sku;
+use crate::hosts::DEFAULT_REGISTRY;
+use crate::registries::{DEFAULT_GROUP, Registries};
 
 #[derive(Debug, Args)]
 pub(super) struct RegistryArgs {
@@ -28,7 +31,9 @@ pub(super) enum RegistryCommand {
     /// Create a registry
     #[command(after_help = "Examples:\n  \
         wharf registry create contoso\n  \
-        wharf registry create contoso --sku Basic --admin off --output json")]
+        wharf registry create contoso --sku Basic --admin off --output json\n  \
+        wharf registry create contoso --resource-group team --tag owner=blue --tag stage=test\n  \
+        wharf registry create contoso --default-action deny --ip-rule 203.0.113.0/24 --ip-rule 198.51.100.7")]
     Create(CreateArgs),
     /// List all registries
     #[command(after_help = "Examples:\n  wharf registry list\n  wharf registry list --output json")]
@@ -36,10 +41,14 @@ pub(super) enum RegistryCommand {
     /// Show one registry
     #[command(after_help = "Examples:\n  wharf registry show contoso\n  wharf registry show contoso --output json")]
     Show(ShowArgs),
-    /// Switch a registry's admin user or anonymous pull
+    /// Change a registry's tier and settings
     #[command(after_help = "Examples:\n  \
         wharf registry update contoso --admin off\n  \
-        wharf registry update contoso --anonymous-pull on\n\
+        wharf registry update contoso --anonymous-pull on\n  \
+        wharf registry update contoso --sku Standard\n  \
+        wharf registry update contoso --public-network-access off\n  \
+        wharf registry update contoso --default-action deny --ip-rule 203.0.113.0/24\n  \
+        wharf registry update contoso --role-assignment-mode rbac-abac\n\
         \n\
         A running server obeys at once; tokens that were issued before are void.")]
     Update(UpdateArgs),
@@ -58,12 +67,17 @@ pub(super) struct CreateArgs {
     /// Name of the registry: 5 to 50 letters and digits
     #[arg(value_parser = RegistryName::parse_any_case)]
     name: RegistryName,
+    /// Resource group that it will be in; made if it is not there
+    #[arg(long, short = 'g', value_name = "GROUP", default_value = DEFAULT_GROUP)]
+    resource_group: String,
     /// Tier
     #[arg(long, value_name = "TIER", default_value = "Premium", ignore_case = true)]
     sku: Sku,
     /// Whether the admin user may sign in
     #[arg(long, value_name = "SWITCH", default_value = "on")]
     admin: Switch,
+    #[command(flatten)]
+    options: Options,
     #[command(flatten)]
     output: OutputFlag,
     #[command(flatten)]
@@ -95,12 +109,14 @@ pub(super) struct UpdateArgs {
     /// Name of the registry
     #[arg(value_parser = RegistryName::parse_any_case)]
     name: RegistryName,
+    /// Tier
+    #[arg(long, value_name = "TIER", group = "change", ignore_case = true)]
+    sku: Option<Sku>,
     /// Whether the admin user may sign in
     #[arg(long, value_name = "SWITCH", group = "change")]
     admin: Option<Switch>,
-    /// Whether everybody may pull
-    #[arg(long, value_name = "SWITCH", group = "change")]
-    anonymous_pull: Option<Switch>,
+    #[command(flatten)]
+    options: Options,
     #[command(flatten)]
     output: OutputFlag,
     #[command(flatten)]
@@ -169,12 +185,6 @@ struct RegenerateArgs {
     common: CommonFlags,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Switch {
-    On,
-    Off,
-}
-
 fn parse_password_name(text: &str) -> Result<PasswordName, String> {
     PasswordName::from_word(text)
         .ok_or_else(|| "the admin user's passwords are called password and password2".to_owned())
@@ -195,40 +205,34 @@ impl RegistryCommand {
     }
 }
 
-pub(super) async fn run(command: &RegistryCommand, config: &Config, app: &App) -> Result<ExitCode, anyhow::Error> {
-    let hosts = Hosts::of(config);
+pub(super) async fn run(command: &RegistryCommand, app: &App) -> Result<ExitCode, anyhow::Error> {
+    let registries = Registries(app);
     match command {
         RegistryCommand::Create(args) => {
-            let row = app.create_registry(&args.name, args.sku, args.admin == Switch::On).await?;
-            let shown = Shown::new(&row, &hosts);
+            let body = args.options.body(Some(args.sku), Some(args.admin));
+            let shown = Shown::of(&registries.create(&args.name, &args.resource_group, body).await?);
             match args.output.output {
-                Output::Json => print_json(&shown)?,
+                Output::Json => shown.print(Output::Json)?,
                 Output::Table => print(&format!(
                     "Created the registry {name}.\n\
                      Login server: {host}\n\
                      Credentials:  wharf registry credentials show {name}\n\
                      Sign in:      wharf connect docker --registry {name}\n",
-                    name = shown.name,
-                    host = shown.login_server
+                    name = shown.text("name"),
+                    host = shown.text("loginServer")
                 ))?,
             }
         }
         RegistryCommand::List(args) => {
-            let rows = app.list_registries().await?;
-            let shown: Vec<Shown> = rows.iter().map(|row| Shown::new(row, &hosts)).collect();
-            match args.output.output {
-                Output::Json => print_json(&shown)?,
-                Output::Table => print_registries(&shown)?,
-            }
+            let shown: Vec<Shown> = registries.list().await?.iter().map(Shown::of).collect();
+            print_all(&shown, args.output.output)?;
         }
         RegistryCommand::Show(args) => {
-            let row = app.get_registry(&args.name).await?;
-            print_registry(&Shown::new(&row, &hosts), args.output.output)?;
+            Shown::of(&registries.show(&args.name).await?).print(args.output.output)?;
         }
         RegistryCommand::Update(args) => {
-            let switch = |switch: Option<Switch>| switch.map(|switch| switch == Switch::On);
-            let row = app.update_registry(&args.name, switch(args.admin), switch(args.anonymous_pull)).await?;
-            print_registry(&Shown::new(&row, &hosts), args.output.output)?;
+            let body = args.options.body(args.sku, args.admin);
+            Shown::of(&registries.update(&args.name, body).await?).print(args.output.output)?;
         }
         RegistryCommand::Delete(args) => {
             let row = app.get_registry(&args.name).await?;
@@ -239,100 +243,25 @@ pub(super) async fn run(command: &RegistryCommand, config: &Config, app: &App) -
                     row.name
                 );
             }
-            app.delete_registry(&args.name).await?;
-            print(&format!("Deleted the registry {}. The collector frees its space.\n", args.name))?;
+            registries.delete(&args.name).await?;
+            print(&format!("Deleted the registry {}. The server frees its space.\n", args.name))?;
         }
         RegistryCommand::Credentials(CredentialsArgs { command: CredentialsCommand::Show(args) }) => {
-            let row = app.get_registry(&args.name).await?;
-            let credentials = RegistryCredentials::of(&row, &app.identity, &hosts)?;
+            let row = registries.credentials(&args.name).await?;
+            let credentials = RegistryCredentials::of(&row, &app.identity, &app.hosts)?;
             if args.password {
                 print(&format!("{}\n", credentials.passwords[0].expose_secret()))?;
             } else {
-                print_credentials(&row, &credentials, args.output.output)?;
+                print_credentials(&credentials, args.output.output)?;
             }
         }
         RegistryCommand::Credentials(CredentialsArgs { command: CredentialsCommand::Regenerate(args) }) => {
-            let row = app.regenerate_password(&args.name, args.which).await?;
+            let row = registries.regenerate(&args.name, args.which).await?;
             if row.name.as_str() == DEFAULT_REGISTRY {
                 app.update_credentials_file().await?;
             }
-            print_credentials(&row, &RegistryCredentials::of(&row, &app.identity, &hosts)?, args.output.output)?;
+            print_credentials(&RegistryCredentials::of(&row, &app.identity, &app.hosts)?, args.output.output)?;
         }
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// A registry as it is shown. The names of the fields are those of the management API.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Shown {
-    name: String,
-    login_server: String,
-    sku: String,
-    admin_user_enabled: bool,
-    anonymous_pull_enabled: bool,
-    creation_date: String,
-}
-
-impl Shown {
-    fn new(row: &RegistryRow, hosts: &Hosts) -> Self {
-        Self {
-            name: row.name.to_string(),
-            login_server: hosts.login_server(row),
-            sku: row.sku.clone(),
-            admin_user_enabled: row.admin_user_enabled,
-            anonymous_pull_enabled: row.anonymous_pull_enabled,
-            creation_date: row.created_at.to_string(),
-        }
-    }
-
-    fn cells(&self) -> Vec<String> {
-        vec![
-            self.name.clone(),
-            self.login_server.clone(),
-            self.sku.clone(),
-            on_off(self.admin_user_enabled).to_owned(),
-            on_off(self.anonymous_pull_enabled).to_owned(),
-            self.creation_date.clone(),
-        ]
-    }
-}
-
-fn on_off(on: bool) -> &'static str {
-    if on { "on" } else { "off" }
-}
-
-fn print_registry(shown: &Shown, output: Output) -> Result<(), anyhow::Error> {
-    match output {
-        Output::Json => print_json(shown),
-        Output::Table => print_registries(std::slice::from_ref(shown)),
-    }
-}
-
-fn print_registries(shown: &[Shown]) -> Result<(), anyhow::Error> {
-    let heading = ["NAME", "LOGIN SERVER", "SKU", "ADMIN", "ANONYMOUS PULL", "CREATED"];
-    print_table(&heading, shown.iter().map(Shown::cells))
-}
-
-fn print_credentials(
-    row: &RegistryRow,
-    credentials: &RegistryCredentials,
-    output: Output,
-) -> Result<(), anyhow::Error> {
-    match output {
-        Output::Json => print_json(credentials),
-        Output::Table => {
-            let [first, second] = credentials.passwords.each_ref().map(|password| password.expose_secret().to_owned());
-            let mut lines = vec![
-                vec!["login server".to_owned(), credentials.login_server.clone()],
-                vec!["username".to_owned(), credentials.username.clone()],
-                vec!["password".to_owned(), first],
-                vec!["password2".to_owned(), second],
-            ];
-            if !row.admin_user_enabled {
-                lines.push(vec!["admin user".to_owned(), "off, so these are refused".to_owned()]);
-            }
-            print_table(&["WHAT", "VALUE"], lines)
-        }
-    }
 }
