@@ -131,10 +131,10 @@ impl Sieve {
         Self { scope, wanted }
     }
 
-    fn within(&self) -> Within<'_> {
+    fn within(&self) -> Within {
         match self.scope.resource_group_name() {
-            Some(_) => Within::Group(&self.scope),
-            None => Within::Subscription(&self.scope),
+            Some(_) => Within::Group(self.scope.clone()),
+            None => Within::Subscription(self.scope.clone()),
         }
     }
 }

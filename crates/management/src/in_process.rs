@@ -138,7 +138,7 @@ impl Management {
                 .database()
                 .read(move |c| {
                     Box::pin(async move {
-                        resources::list(c, &Within::Parent(&scope), &Wanted::default(), &after, ROWS).await
+                        resources::list(c, &Within::Parent(scope), &Wanted::default(), &after, ROWS).await
                     })
                 })
                 .await?;

@@ -258,13 +258,13 @@ pub async fn list_deleting(c: &mut Connection, limit: i64) -> Result<Vec<Resourc
 
 /// Which resources are wanted.
 #[derive(Clone, Debug)]
-pub enum Within<'a> {
+pub enum Within {
     /// Directly in this resource or scope.
-    Parent(&'a ResourceId),
+    Parent(ResourceId),
     /// In this resource group, at any depth.
-    Group(&'a ResourceId),
+    Group(ResourceId),
     /// In this subscription, at any depth.
-    Subscription(&'a ResourceId),
+    Subscription(ResourceId),
 }
 
 /// What is wanted of them, beside where they are. Texts are compared by their keys: they are in lower case, values of
@@ -287,7 +287,7 @@ pub struct Wanted {
 /// When the database fails.
 pub async fn list(
     c: &mut Connection,
-    within: &Within<'_>,
+    within: &Within,
     wanted: &Wanted,
     after: &str,
     limit: i64,

@@ -165,13 +165,14 @@ struct Scanned {
 }
 
 /// Where a list of the kind is looked for.
-fn within<'a>(entry: &Entry, scope: &'a ResourceId) -> Within<'a> {
+fn within(entry: &Entry, scope: &ResourceId) -> Within {
+    let scope = scope.clone();
     match entry.about.place {
         Place::Subscription => Within::Subscription(scope),
         Place::Group if scope.resource_group_name().is_some() => Within::Group(scope),
         Place::Group => Within::Subscription(scope),
         // What counts for a scope is listed with what is in it: locks of a group, with those of its resources.
-        Place::Scope if is_group(scope) => Within::Group(scope),
+        Place::Scope if is_group(&scope) => Within::Group(scope),
         Place::Scope if scope.resource_group_name().is_none() && scope.subscription_id().is_some() => {
             Within::Subscription(scope)
         }

@@ -26,6 +26,7 @@ macro_rules! all_engines {
 mod directory;
 mod engine;
 mod registries;
+mod resources;
 mod roles;
 mod suite;
 mod tokens;
