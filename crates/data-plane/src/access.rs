@@ -58,7 +58,12 @@ impl AccessInfo {
             | Route::AppendUpload { upload, .. }
             | Route::CompleteUpload { upload, .. }
             | Route::CancelUpload { upload, .. } => self.upload = Some(*upload),
-            Route::Base | Route::Token | Route::Catalog | Route::StartUpload { .. } | Route::ListTags { .. } => {}
+            Route::Base
+            | Route::Token
+            | Route::Exchange
+            | Route::Catalog
+            | Route::StartUpload { .. }
+            | Route::ListTags { .. } => {}
         }
     }
 

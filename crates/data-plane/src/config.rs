@@ -15,6 +15,9 @@ pub struct DataPlaneConfig {
     /// Origins whose web pages may call the registry from a browser, such as `https://portal.example.com`. None unless
     /// the operator says so.
     pub allowed_origins: Vec<String>,
+    /// The URLs of the management API of this installation, without a slash at the end: what tokens for it are for.
+    /// Registries take those tokens in exchange, unless they are told not to. Azure's own names for it count anyway.
+    pub management_audiences: Vec<String>,
 }
 
 impl Default for DataPlaneConfig {
@@ -24,6 +27,7 @@ impl Default for DataPlaneConfig {
             manifest_limit_bytes: 4 << 20,
             manifests_in_flight_bytes: 64 << 20,
             allowed_origins: Vec::new(),
+            management_audiences: Vec::new(),
         }
     }
 }

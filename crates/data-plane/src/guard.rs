@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use http::header;
 use http::request::Parts;
-use wharf_identity::{AuthError, Caller, may};
-use wharf_model::{Action, RepositoryName, ResourceKind, Scope};
+use wharf_identity::{AuthError, Caller, may, may_untag};
+use wharf_model::{Action, Reference, RepositoryName, ResourceKind, Scope};
 use wharf_oci::{Challenge, Need, OciError, Route};
 
 use crate::answer;
@@ -40,9 +40,13 @@ pub(crate) async fn admit(
             return Err(challenge(host, &scopes(route, parts), true));
         }
     };
-    let is_enough = match route.row().need {
-        Need::Nothing | Need::Authentication => true,
-        Need::Catalog | Need::Repository(_) => route
+    let is_enough = match (route.row().need, route) {
+        (Need::Nothing | Need::Authentication, _) => true,
+        // What is deleted by a tag is the tag, which takes less than deleting what it names.
+        (_, Route::DeleteManifest { repository, reference: Reference::Tag(_) }) => {
+            may_untag(&caller, repository.as_str())
+        }
+        (Need::Catalog | Need::Repository(_), _) => route
             .required()
             .is_some_and(|(kind, name, actions)| actions.iter().all(|&action| may(&caller, action, kind, name))),
     };

@@ -1,4 +1,4 @@
-//! The registry protocol over HTTP: `/v2/…` and `/oauth2/token`.
+//! The registry protocol over HTTP: `/v2/…`, `/oauth2/token` and `/oauth2/exchange`.
 //!
 //! ```text
 //! request ─► network  the registry's IP rules                   403 before anything else
@@ -21,6 +21,7 @@ mod catalog;
 mod config;
 mod cors;
 mod credentials;
+mod exchange;
 mod failure;
 mod guard;
 mod manifests;

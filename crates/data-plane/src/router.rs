@@ -18,7 +18,7 @@ use crate::body::RequestBody;
 use crate::config::DataPlaneConfig;
 use crate::memory::Memory;
 use crate::request_id::RequestId;
-use crate::{base, blobs, catalog, cors, guard, manifests, network, referrers, tags, token, uploads};
+use crate::{base, blobs, catalog, cors, exchange, guard, manifests, network, referrers, tags, token, uploads};
 
 /// The registry protocol, for all registries. Clones share everything.
 #[derive(Clone)]
@@ -115,7 +115,7 @@ impl DataPlane {
             }
         };
 
-        let family = if access.route == "token" { Family::TokenService } else { Family::Registry };
+        let family = if matches!(access.route, "token" | "exchange") { Family::TokenService } else { Family::Registry };
         let client_request_id =
             access.is_known().then(|| parts.headers.get(&wharf_oci::header::X_MS_CLIENT_REQUEST_ID)).flatten();
         answer::add_common_headers(response.headers_mut(), family, &host.base_url, request_id, client_request_id);
@@ -148,14 +148,16 @@ async fn answer(
 ) -> Answer {
     let route = Route::parse(&parts.method, parts.uri.path())?;
     access.set_route(&route);
-    if route == Route::Token {
-        return Box::pin(token::answer(plane, host, parts, body, access)).await;
+    match route {
+        Route::Token => return Box::pin(token::answer(plane, host, parts, body, access)).await,
+        Route::Exchange => return Box::pin(exchange::answer(plane, host, body, access)).await,
+        _ => {}
     }
     let caller = guard::admit(plane, host, parts, &route).await?;
     access.set_caller(caller.clone());
     let call = Call { plane, host, parts, caller: &caller };
     match route {
-        Route::Base | Route::Token => Ok(base::get()),
+        Route::Base | Route::Token | Route::Exchange => Ok(base::get()),
         Route::Catalog => catalog::list(&call).await,
         Route::GetManifest { repository, reference } => manifests::get(&call, &repository, &reference).await,
         Route::PutManifest { repository, reference } => {

@@ -12,8 +12,9 @@
 
 use std::sync::Arc;
 
+use axum::body::Body;
 use http::request::Parts;
-use http::{HeaderValue, Method, StatusCode, header};
+use http::{HeaderValue, Method, Response, StatusCode, header};
 use serde::Serialize;
 use wharf_identity::{AuthError, Caller, Credentials, IssueError};
 use wharf_model::Scope;
@@ -71,9 +72,14 @@ pub(crate) async fn answer(
     } else {
         None
     };
-    let mut response = answer::json(StatusCode::OK, answer::to_json_line(&Tokens { access_token, refresh_token }));
+    Ok(handed_out(&Tokens { access_token, refresh_token }))
+}
+
+/// An answer that holds tokens, which nobody may keep.
+pub(crate) fn handed_out(tokens: &impl Serialize) -> Response<Body> {
+    let mut response = answer::json(StatusCode::OK, answer::to_json_line(tokens));
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    Ok(response)
+    response
 }
 
 async fn authenticate(
@@ -101,7 +107,8 @@ fn refuse(host: &RequestHost, error: IssueError) -> Failure {
     }
 }
 
-async fn read(body: &mut RequestBody) -> Result<bytes::Bytes, Failure> {
+/// Reads a form of the token protocol.
+pub(crate) async fn read(body: &mut RequestBody) -> Result<bytes::Bytes, Failure> {
     match body.read_to_end(FORM_LIMIT_BYTES).await {
         Ok(Some(bytes)) => Ok(bytes),
         Ok(None) => Err(OciError::new(Code::SizeInvalid).with_status(StatusCode::PAYLOAD_TOO_LARGE).into()),

@@ -46,6 +46,7 @@ pub enum Need {
 pub enum Endpoint {
     Base,
     Token,
+    Exchange,
     Catalog,
     GetManifest,
     PutManifest,
@@ -67,9 +68,10 @@ const DELETE: Need = Need::Repository(&[Action::Delete]);
 
 /// Every endpoint. Source of paths: distribution-spec, "Endpoints"; of needs: `acr/data-plane.md` 3.1.
 #[rustfmt::skip]
-pub static ROUTES: [Row; 15] = [
+pub static ROUTES: [Row; 16] = [
     row(Endpoint::Base, "base", &["GET", "HEAD"], Shape::Base, "/v2/", Need::Authentication),
     row(Endpoint::Token, "token", &["GET", "POST"], Shape::Token, "/oauth2/token", Need::Nothing),
+    row(Endpoint::Exchange, "exchange", &["POST"], Shape::Exchange, "/oauth2/exchange", Need::Nothing),
     row(Endpoint::Catalog, "catalog", &["GET", "HEAD"], Shape::Catalog, "/v2/_catalog", Need::Catalog),
     row(Endpoint::GetManifest, "manifest.get", &["GET", "HEAD"], Shape::Manifest, "/v2/<name>/manifests/<reference>", PULL),
     row(Endpoint::PutManifest, "manifest.put", &["PUT"], Shape::Manifest, "/v2/<name>/manifests/<reference>", PUSH),
@@ -104,6 +106,8 @@ pub enum Route {
     Base,
     /// Exchanges credentials for an access token.
     Token,
+    /// Exchanges a token of the token service for a refresh token.
+    Exchange,
     /// Lists repositories.
     Catalog,
     /// Answers a manifest, or that it exists.
@@ -169,6 +173,10 @@ impl Route {
     pub fn parse(method: &Method, path: &str) -> Result<Self, RouteError> {
         let path = decode(path)?;
         let parts = Parts::of(&path).ok_or(RouteError::Unknown)?;
+        if parts.shape == Shape::Exchange && method != Method::POST {
+            // Azure's registries know this path with this method only (`acr/data-plane.md` 3.2).
+            return Err(RouteError::Unknown);
+        }
         let of_this_shape = || ROUTES.iter().filter(|row| row.shape == parts.shape);
         let Some(row) = of_this_shape().find(|row| row.methods.contains(&method.as_str())) else {
             return Err(RouteError::Method { allowed: of_this_shape().flat_map(|row| row.methods).copied().collect() });
@@ -176,6 +184,7 @@ impl Route {
         Ok(match row.endpoint {
             Endpoint::Base => Self::Base,
             Endpoint::Token => Self::Token,
+            Endpoint::Exchange => Self::Exchange,
             Endpoint::Catalog => Self::Catalog,
             Endpoint::GetManifest => Self::GetManifest {
                 repository: parts.repository()?,
@@ -212,7 +221,7 @@ impl Route {
     #[must_use]
     pub fn repository(&self) -> Option<&RepositoryName> {
         match self {
-            Self::Base | Self::Token | Self::Catalog => None,
+            Self::Base | Self::Token | Self::Exchange | Self::Catalog => None,
             Self::GetManifest { repository, .. }
             | Self::PutManifest { repository, .. }
             | Self::DeleteManifest { repository, .. }
@@ -251,6 +260,7 @@ impl Route {
         match self {
             Self::Base => Endpoint::Base,
             Self::Token => Endpoint::Token,
+            Self::Exchange => Endpoint::Exchange,
             Self::Catalog => Endpoint::Catalog,
             Self::GetManifest { .. } => Endpoint::GetManifest,
             Self::PutManifest { .. } => Endpoint::PutManifest,
@@ -274,6 +284,7 @@ impl fmt::Display for Route {
         match self {
             Self::Base => f.write_str("/v2/"),
             Self::Token => f.write_str("/oauth2/token"),
+            Self::Exchange => f.write_str("/oauth2/exchange"),
             Self::Catalog => f.write_str("/v2/_catalog"),
             Self::GetManifest { repository, reference }
             | Self::PutManifest { repository, reference }
@@ -297,6 +308,7 @@ impl fmt::Display for Route {
 enum Shape {
     Base,
     Token,
+    Exchange,
     Catalog,
     Manifest,
     Blob,
@@ -319,6 +331,7 @@ impl<'p> Parts<'p> {
             "/v2/" | "/v2" => return Some(Self { shape: Shape::Base, name: "", last: "" }),
             "/v2/_catalog" => return Some(Self { shape: Shape::Catalog, name: "", last: "" }),
             "/oauth2/token" => return Some(Self { shape: Shape::Token, name: "", last: "" }),
+            "/oauth2/exchange" => return Some(Self { shape: Shape::Exchange, name: "", last: "" }),
             _ => {}
         }
         let (head, last) = path.strip_prefix("/v2")?.rsplit_once('/')?;
@@ -453,6 +466,7 @@ mod tests {
     fn a_method_too_many_is_told_which_there_are() {
         let error = Route::parse(&Method::PATCH, "/v2/a/manifests/v1").unwrap_err();
         assert_eq!(error, RouteError::Method { allowed: vec!["GET", "HEAD", "PUT", "DELETE"] });
+        assert_eq!(get("/oauth2/exchange"), Err(RouteError::Unknown), "no method too many where there is none");
     }
 
     #[test]
@@ -483,6 +497,7 @@ mod tests {
             let route = match ROUTES[which].endpoint {
                 Endpoint::Base => Route::Base,
                 Endpoint::Token => Route::Token,
+                Endpoint::Exchange => Route::Exchange,
                 Endpoint::Catalog => Route::Catalog,
                 Endpoint::GetManifest => Route::GetManifest { repository, reference },
                 Endpoint::PutManifest => Route::PutManifest { repository, reference },
