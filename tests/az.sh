@@ -7,7 +7,7 @@
 if [ -z "${WHARF_TESTS_NAMESPACE:-}" ]; then
   rm -rf "$WORK"
   trap - EXIT
-  WHARF_TESTS_NAMESPACE=1 exec unshare --mount --net bash "$0" "$@"
+  WHARF_TESTS_CACHE=${TOOLS%/bin} WHARF_TESTS_NAMESPACE=1 exec unshare --mount --net bash "$0" "$@"
 fi
 unset WHARF_TESTS_NAMESPACE
 ip link set lo up
