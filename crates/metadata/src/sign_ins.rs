@@ -125,13 +125,13 @@ pub async fn insert_device_code(c: &mut Connection, row: &DeviceCodeRow) -> Resu
     Ok(rows > 0)
 }
 
-/// How many device codes there are.
+/// How many device codes there are, and how many of them were asked for from an address.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn count_device_codes(c: &mut Connection) -> Result<i64, Error> {
-    const SQL: &str = "SELECT COUNT(*) FROM device_codes";
-    Ok(on_engine!(c, c => sqlx::query_scalar(SQL).fetch_one(c).await?))
+pub async fn count_device_codes(c: &mut Connection, address: &str) -> Result<(i64, i64), Error> {
+    const SQL: &str = "SELECT COUNT(*), COALESCE(SUM(CASE WHEN address = $1 THEN 1 ELSE 0 END), 0) FROM device_codes";
+    Ok(on_engine!(c, c => sqlx::query_as(SQL).bind(address).fetch_one(c).await?))
 }
 
 /// The device code that goes with a user code, whatever its state.

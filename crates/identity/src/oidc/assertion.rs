@@ -136,9 +136,8 @@ impl Identity {
             sha256.as_ref().is_none_or(|wanted| certificate.thumbprint_sha256() == wanted[..])
                 && sha1.as_ref().is_none_or(|wanted| certificate.thumbprint() == wanted[..])
         };
-        let signed = |certificate: &&ClientCertificate| {
-            key_of(certificate).is_some_and(|key| token.verify(&key).is_ok())
-        };
+        let signed =
+            |certificate: &&ClientCertificate| key_of(certificate).is_some_and(|key| token.verify(&key).is_ok());
         let certificate = certificates.iter().filter(is_named).find(signed).ok_or(AssertionError::Certificate)?;
         if certificate.counts(now) {
             return Ok(signed_in);

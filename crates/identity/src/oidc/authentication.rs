@@ -34,6 +34,12 @@ impl Authentication {
 }
 
 impl Identity {
+    /// What the clock says.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.parts().clock.now()
+    }
+
     /// Somebody who has just given credentials of ours.
     pub fn authenticated_now(&self, principal: Arc<Principal>, generation: i64) -> Authentication {
         Authentication { principal, generation, rule: None, authenticated_at: self.parts().clock.now() }

@@ -119,7 +119,8 @@ impl Identity {
                 .database
                 .write(move |c| {
                     Box::pin(async move {
-                        if sign_ins::count_device_codes(c).await? >= MOST_WAITING {
+                        let (all, from_there) = sign_ins::count_device_codes(c, &row.address).await?;
+                        if all >= MOST_WAITING || from_there >= MOST_WAITING_FROM_ONE_ADDRESS {
                             return Err(DeviceStartError::TooMany);
                         }
                         Ok(sign_ins::insert_device_code(c, &row).await?)
@@ -292,6 +293,8 @@ const LIFETIME: Duration = Duration::from_secs(900);
 const INTERVAL: Duration = Duration::from_secs(5);
 /// How many device codes may wait at a time. Anybody can ask for one.
 const MOST_WAITING: i64 = 10_000;
+/// How many of them one address may have asked for, so that it leaves some for others.
+const MOST_WAITING_FROM_ONE_ADDRESS: i64 = 100;
 /// How often a user code is drawn that happens to be taken.
 const ATTEMPTS: usize = 5;
 

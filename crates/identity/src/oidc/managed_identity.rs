@@ -114,7 +114,8 @@ impl Identity {
                 match principals::find(c, row.principal).await?.map(|found| found.kind) {
                     Some(PrincipalKind::ServicePrincipal | PrincipalKind::ManagedIdentity) => {}
                     Some(PrincipalKind::User | PrincipalKind::Group) => {
-                        let reason = "is a person or a group; programs act as service principals and managed identities";
+                        let reason =
+                            "is a person or a group; programs act as service principals and managed identities";
                         return Err(FederationError::Invalid { what: "principal", reason: reason.to_owned() });
                     }
                     None => {
@@ -134,10 +135,7 @@ impl Identity {
     /// # Errors
     /// When the database fails.
     pub async fn list_identity_endpoints(&self) -> Result<Vec<IdentityEndpoint>, Error> {
-        let list = self
-            .parts()
-            .database
-            .read(|c| Box::pin(async move { federation::list_endpoints(c, false).await }));
+        let list = self.parts().database.read(|c| Box::pin(async move { federation::list_endpoints(c, false).await }));
         Ok(list.await?.iter().map(shown).collect())
     }
 
@@ -167,9 +165,10 @@ impl Identity {
         wanted: &WantedIdentity,
     ) -> Result<SignedIn, ManagedIdentityError> {
         let mac = self.mac_of(MAC_CONTEXT, value);
-        let find = self.parts().database.read(move |c| {
-            Box::pin(async move { federation::find_endpoint(c, &mac).await.map_err(Error::from) })
-        });
+        let find = self
+            .parts()
+            .database
+            .read(move |c| Box::pin(async move { federation::find_endpoint(c, &mac).await.map_err(Error::from) }));
         let row = find.await?.ok_or(ManagedIdentityError::UnknownCaller)?;
         self.choose(&[row.principal], wanted).await
     }
@@ -183,9 +182,10 @@ impl Identity {
         address: IpAddr,
         wanted: &WantedIdentity,
     ) -> Result<SignedIn, ManagedIdentityError> {
-        let list = self.parts().database.read(|c| {
-            Box::pin(async move { federation::list_endpoints(c, true).await.map_err(Error::from) })
-        });
+        let list = self
+            .parts()
+            .database
+            .read(|c| Box::pin(async move { federation::list_endpoints(c, true).await.map_err(Error::from) }));
         let address = address.to_canonical();
         let rows = list.await?;
         let here = rows.iter().filter(|row| match &row.caller {
