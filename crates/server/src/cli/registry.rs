@@ -63,6 +63,7 @@ pub(super) enum RegistryCommand {
 }
 
 #[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("change").multiple(true))]
 pub(super) struct CreateArgs {
     /// Name of the registry: 5 to 50 letters and digits
     #[arg(value_parser = RegistryName::parse_any_case)]
