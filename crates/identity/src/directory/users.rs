@@ -107,6 +107,18 @@ impl Identity {
         self.parts().database.write_access(move |c| Box::pin(put_password(c, id, password, must_change))).await
     }
 
+    /// Says whether a user is to replace their password at the next sign-in.
+    ///
+    /// # Errors
+    /// When there is no such user.
+    pub async fn set_must_change_password(&self, id: PrincipalId, must_change: bool) -> Result<(), DirectoryError> {
+        let change = move |row: &mut PrincipalRow| {
+            set_must_change(&mut row.properties, must_change);
+            Ok(())
+        };
+        self.update_principal(id, change).await.map(drop)
+    }
+
     /// Replaces a user's password by another, for whoever knows the present one; also one that is to be replaced. Every
     /// token that was issued to them ends, and they are signed in anew.
     ///
