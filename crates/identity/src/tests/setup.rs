@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 use wharf_metadata::{Database, NewRegistry, RegistryRow, registries};
-use wharf_model::{Clock, FakeClock, RegistryId, RegistryUid, Timestamp};
+use wharf_model::{Clock, FakeClock, RegistryId, RegistryUid, ResourceId, Timestamp};
 
 use crate::{AuthError, Caller, Credentials, Identity, SealingKey, SystemRandom, TOKEN_USER, TokenProblem, passwords};
 
@@ -25,9 +25,19 @@ pub(crate) fn registry_row(key: &SealingKey, name: &str) -> RegistryRow {
         credentials_generation: 1,
         created_at: Timestamp(0),
         updated_at: Timestamp(0),
-        resource_id: wharf_model::ResourceId::root(),
+        resource_id: registry_id(name),
         settings: Default::default(),
     }
+}
+
+/// The resource group that the registries are in.
+pub(crate) fn group_id() -> ResourceId {
+    "/subscriptions/7a1f0a52-0000-4000-8000-000000000001/resourceGroups/rg".parse().unwrap()
+}
+
+/// A registry as an ARM resource.
+pub(crate) fn registry_id(name: &str) -> ResourceId {
+    group_id().resource("Microsoft.ContainerRegistry", "registries", name).unwrap()
 }
 
 /// One node, started, and two registries: `contoso` and `fabrikam`.
@@ -129,7 +139,7 @@ pub(crate) async fn insert(database: &Database, row: RegistryRow) -> RegistryRow
                     anonymous_pull_enabled: false,
                     admin_passwords: row.admin_passwords,
                     created_at: row.created_at,
-                    resource_id: wharf_model::ResourceId::root(),
+                    resource_id: row.resource_id,
                     settings: Default::default(),
                 };
                 registries::insert(c, &new).await?;
