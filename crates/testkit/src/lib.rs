@@ -1,5 +1,5 @@
 //! The server in process, for tests: real use cases, a temporary SQLite file, blobs in a temporary directory and a clock
-//! that moves only when told to. There are no sockets; requests go straight to the data plane.
+//! that moves only when told to. There are no sockets; requests go straight to the plane that is meant.
 //!
 //! ```no_run
 //! # async fn example() {
@@ -16,10 +16,13 @@
 
 mod client;
 mod image;
+mod installation;
 mod response;
 mod server;
+mod service;
 
 pub use client::{Client, RequestBuilder};
 pub use image::{Image, image, index};
 pub use response::TestResponse;
 pub use server::{Options, TestServer};
+pub use service::{Service, ServiceClient, ServiceResponse};

@@ -12,16 +12,24 @@ use tempfile::TempDir;
 use uuid::Builder;
 use wharf_blobs::FileStore;
 use wharf_data_plane::{DataPlane, DataPlaneConfig, RequestHost};
-use wharf_identity::{Identity, SealingKey, SystemRandom};
+use wharf_identity::{Identity, PrincipalGrant, SealingKey, SignedIn, SystemRandom, TokenStyle};
+use wharf_management::Management;
 use wharf_metadata::{Database, DatabaseUrl, NewRegistry, RegistryRow, RegistrySettings, registries};
-use wharf_model::{Action, Clock, FakeClock, RegistryName, RegistryUid, Timestamp};
+use wharf_model::{
+    Action, Clock, FakeClock, LoginServers, PrincipalId, RegistryName, RegistryUid, ResourceId, Timestamp,
+};
 use wharf_registry::{Artifacts, Settings};
 
 use crate::client::Client;
+use crate::installation;
+use crate::service::{self, Service, ServiceClient};
 
-/// An installation with one registry, `wharf`, whose admin user is on and has the password [`TestServer::PASSWORD`].
+/// An installation with one registry, `wharf`, whose admin user is on and has the password [`TestServer::PASSWORD`]; a
+/// tenant, a subscription with a resource group `default`, and an application that is Owner of everything.
 pub struct TestServer {
     plane: DataPlane,
+    management: Management,
+    owner: PrincipalId,
     artifacts: Artifacts,
     identity: Identity,
     clock: Arc<FakeClock>,
@@ -47,6 +55,16 @@ impl TestServer {
     pub const PASSWORD: &str = "correct-horse-battery-staple";
     /// The registry that is there from the start.
     pub const REGISTRY: &str = "wharf";
+    /// The tenant.
+    pub const TENANT: &str = installation::TENANT;
+    /// The subscription.
+    pub const SUBSCRIPTION: &str = installation::SUBSCRIPTION;
+    /// The id of the resource group `default`.
+    pub const GROUP: &str = installation::GROUP;
+    /// The owner's application id.
+    pub const OWNER: &str = installation::OWNER;
+    /// The owner's secret.
+    pub const OWNER_SECRET: &str = installation::OWNER_SECRET;
 
     /// An installation with the usual settings.
     pub async fn start() -> Self {
@@ -66,8 +84,12 @@ impl TestServer {
         identity.start().await.expect("identity starts on a new database");
         let artifacts = Artifacts::new(database, Arc::new(blobs), clock.clone(), options.settings, &[7; 32]);
         let plane = DataPlane::new(artifacts.clone(), identity.clone(), options.data_plane);
-        let server =
-            Self { plane, artifacts, identity, clock, base_url: options.base_url, uids: AtomicU64::new(1), directory };
+        let login_servers = Arc::new(LoginServers::new("example.com", 443, None));
+        let management = Management::new(artifacts.clone(), identity.clone(), clock.clone(), login_servers);
+        let owner = installation::create(&management, clock.now()).await;
+        let base_url = options.base_url;
+        let uids = AtomicU64::new(1);
+        let server = Self { plane, management, owner, artifacts, identity, clock, base_url, uids, directory };
         server.add_registry(Self::REGISTRY).await;
         server
     }
@@ -94,7 +116,7 @@ impl TestServer {
             anonymous_pull_enabled: false,
             admin_passwords: credentials.sealed,
             created_at: self.clock.now(),
-            resource_id: wharf_model::ResourceId::root(),
+            resource_id: self.registry_id(name.as_str()),
             settings,
         };
         self.artifacts
@@ -104,6 +126,14 @@ impl TestServer {
             .expect("a registry can be added")
             .expect("tests add a registry once");
         self.registry(name.as_str()).await
+    }
+
+    /// The id of a registry as a resource in the group `default`. Those of [`Self::add_registry`] have no resource by it:
+    /// they are rows for the data plane.
+    #[must_use]
+    pub fn registry_id(&self, name: &str) -> ResourceId {
+        let id = format!("{}/providers/Microsoft.ContainerRegistry/registries/{name}", Self::GROUP);
+        id.parse().expect("a registry's id is the id of a resource")
     }
 
     /// A registry's row as it is now.
@@ -183,6 +213,56 @@ impl TestServer {
         let login_server = format!("{}.example.com", registry.name);
         let base_url = self.base_url.clone().unwrap_or_else(|| format!("https://{login_server}"));
         self.plane.serve(RequestHost { registry, login_server, base_url, client }, request).await
+    }
+
+    /// Answers a request to a service, as the server would after it looked at host and path.
+    pub async fn serve_service(
+        &self,
+        service: Service,
+        client: wharf_model::Client,
+        request: Request<Body>,
+    ) -> Response<Body> {
+        let context = service::context(client);
+        match service {
+            Service::Management => self.management.serve(context, request).await,
+            Service::Graph | Service::Login => service::not_here(),
+        }
+    }
+
+    /// The owner of everything, who calls a service.
+    pub async fn owner(&self, service: Service) -> ServiceClient<'_> {
+        self.principal(service, self.owner).await
+    }
+
+    /// A principal who calls a service with a token for it.
+    pub async fn principal(&self, service: Service, principal: PrincipalId) -> ServiceClient<'_> {
+        let found = self.identity.find_signed_in(principal).await.expect("the database can be read");
+        let SignedIn { principal, generation } = found.expect("the principal is there and enabled");
+        let endpoints = service::endpoints();
+        let audience = if service == Service::Graph { &endpoints.graph } else { &endpoints.management };
+        let client_id = principal.app_id.map_or_else(String::new, |id| id.to_string());
+        let grant = PrincipalGrant {
+            principal: &principal,
+            generation,
+            audience,
+            issuer: &endpoints.login,
+            client_id: &client_id,
+            style: TokenStyle::Secret,
+        };
+        let issued = self.identity.issue_principal_token(&grant).await.expect("a token can be issued");
+        ServiceClient::new(self, service, Some(issued.token))
+    }
+
+    /// Somebody without a token who calls a service.
+    #[must_use]
+    pub fn nobody(&self, service: Service) -> ServiceClient<'_> {
+        ServiceClient::new(self, service, None)
+    }
+
+    /// The management plane.
+    #[must_use]
+    pub fn management(&self) -> &Management {
+        &self.management
     }
 
     /// The use cases behind the data plane.
