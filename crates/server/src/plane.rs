@@ -1,25 +1,31 @@
-//! What stands behind the listeners of a real server: the data plane on the stores.
+//! What stands behind the listeners of a real server: all planes on the stores.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::body::Body;
-use http::{Request, Response};
+use futures_util::FutureExt as _;
+use http::{Request, Response, StatusCode};
 use tokio::sync::Mutex;
 use wharf_data_plane::{DataPlane, DataPlaneConfig, RequestHost};
+use wharf_graph::Graph;
+use wharf_login::Login;
 use wharf_metadata::{RegistryRow, settings};
-use wharf_model::{RegistryName, RequestContext};
+use wharf_model::{AccessNote, RegistryName, RequestContext};
 
 use crate::app::App;
 use crate::config::Config;
+use crate::hosts::Hosts;
 use crate::http::{NotReady, Plane};
 use crate::metrics::Metrics;
 use crate::services::Service;
 
-/// The data plane, and its health.
-pub(crate) struct RegistryPlane {
+/// The registries' plane and the services, and their health.
+pub(crate) struct Planes {
     app: Arc<App>,
     data_plane: DataPlane,
+    graph: Graph,
+    login: Login,
     /// When the blob store was last proven to work.
     probed: Mutex<Option<Instant>>,
 }
@@ -30,20 +36,36 @@ const PROOF_HOLDS: Duration = Duration::from_secs(10);
 /// How long a part may take before it counts as not working.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-impl RegistryPlane {
-    /// Puts the data plane on the stores.
+impl Planes {
+    /// Puts the planes on the stores.
     pub(crate) fn new(app: Arc<App>, config: &Config) -> Self {
         let settings = DataPlaneConfig {
             idle_timeout: config.limits.stall_timeout,
             allowed_origins: config.cors.allowed_origins.clone(),
+            management_audiences: management_audiences(&app.hosts),
             ..DataPlaneConfig::default()
         };
         let data_plane = DataPlane::new(app.artifacts.clone(), app.identity.clone(), settings);
-        Self { app, data_plane, probed: Mutex::new(None) }
+        let login_servers = Arc::new(app.hosts.login_servers().clone());
+        let graph = Graph::new(app.identity.clone(), app.database.clone(), app.clock.clone(), login_servers);
+        let login = Login::new(app.identity.clone());
+        Self { app, data_plane, graph, login, probed: Mutex::new(None) }
     }
 }
 
-impl Plane for RegistryPlane {
+/// By which URLs clients know the management API, wherever they reach a registry: its own host, and the default host by
+/// the names that this machine has for itself.
+fn management_audiences(hosts: &Hosts) -> Vec<String> {
+    let port = match hosts.login_servers().port() {
+        443 => String::new(),
+        port => format!(":{port}"),
+    };
+    let local = ["localhost", "127.0.0.1", "[::1]"].map(|host| format!("https://{host}{port}"));
+    let own = format!("https://management.{}", hosts.login_servers().suffix());
+    [own].into_iter().chain(local).collect()
+}
+
+impl Plane for Planes {
     async fn find_registry(&self, name: &RegistryName) -> Result<Option<Arc<RegistryRow>>, NotReady> {
         self.app.artifacts.find_registry(name).await.map_err(|error| {
             tracing::error!(error = &error as &dyn std::error::Error, registry = %name, "Cannot look up registry {name}");
@@ -55,16 +77,34 @@ impl Plane for RegistryPlane {
         self.data_plane.serve(host, request).await
     }
 
-    async fn serve_service(
-        &self,
-        service: Service,
-        _context: RequestContext,
-        _request: Request<Body>,
-    ) -> Response<Body> {
-        let mut response = Response::new(Body::empty());
-        *response.status_mut() = http::StatusCode::NOT_FOUND;
-        response.extensions_mut().insert(wharf_model::AccessNote::of(service.as_str()));
-        response
+    async fn serve_service(&self, service: Service, context: RequestContext, request: Request<Body>) -> Response<Body> {
+        let is_safe = request.method().is_safe();
+        let answer = match service {
+            Service::Management => {
+                let management = self.app.management.clone();
+                async move { management.serve(context, request).await }.boxed()
+            }
+            Service::Graph => {
+                let graph = self.graph.clone();
+                async move { graph.serve(context, request).await }.boxed()
+            }
+            Service::Login => {
+                let login = self.login.clone();
+                async move { login.serve(context, request).await }.boxed()
+            }
+        };
+        if is_safe {
+            return answer.await;
+        }
+        // What follows a commit must not depend on a client that waits for the answer.
+        match tokio::spawn(answer).await {
+            Ok(response) => response,
+            Err(ended) => match ended.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                // The server ends, and the connection with it.
+                Err(_) => not_here(service),
+            },
+        }
     }
 
     async fn check_ready(&self) -> Result<(), NotReady> {
@@ -100,4 +140,12 @@ impl Plane for RegistryPlane {
     fn update_metrics(&self, metrics: &Metrics) {
         metrics.set_commits(self.app.database.statistics());
     }
+}
+
+/// 503: nobody answers any more.
+fn not_here(service: Service) -> Response<Body> {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+    response.extensions_mut().insert(AccessNote::of(service.as_str()));
+    response
 }

@@ -19,7 +19,7 @@ use crate::http::{Connections, Listener, Network, Observers, Proxies, Scheme, Se
 use crate::installation::{Installation, Presets};
 use crate::log::AccessLogger;
 use crate::metrics::Metrics;
-use crate::plane::RegistryPlane;
+use crate::plane::Planes;
 use crate::tls::{CertificateKeeper, LeafNames, server_config};
 use crate::upkeep::Upkeep;
 
@@ -79,7 +79,7 @@ async fn run(
 /// A server that runs.
 struct Started {
     app: Arc<App>,
-    server: Arc<Server<RegistryPlane>>,
+    server: Arc<Server<Planes>>,
     connections: Connections,
     upkeep: Upkeep,
     stop_accepting: CancellationToken,
@@ -120,7 +120,7 @@ async fn start(
     }
 
     let cursor = app.artifacts.last_change().await.context("cannot read the change log")?;
-    let plane = RegistryPlane::new(app.clone(), config);
+    let plane = Planes::new(app.clone(), config);
     let site = Site {
         hosts: app.hosts.clone(),
         proxies: Proxies::new(config.private.trusted_proxies.iter().map(|range| range.0).collect()),

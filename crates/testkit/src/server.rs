@@ -12,7 +12,9 @@ use tempfile::TempDir;
 use uuid::Builder;
 use wharf_blobs::FileStore;
 use wharf_data_plane::{DataPlane, DataPlaneConfig, RequestHost};
+use wharf_graph::Graph;
 use wharf_identity::{Identity, PrincipalGrant, SealingKey, SignedIn, SystemRandom, TokenStyle};
+use wharf_login::Login;
 use wharf_management::Management;
 use wharf_metadata::{Database, DatabaseUrl, NewRegistry, RegistryRow, RegistrySettings, registries};
 use wharf_model::{
@@ -29,6 +31,8 @@ use crate::service::{self, Service, ServiceClient};
 pub struct TestServer {
     plane: DataPlane,
     management: Management,
+    graph: Graph,
+    login: Login,
     owner: PrincipalId,
     artifacts: Artifacts,
     identity: Identity,
@@ -85,11 +89,14 @@ impl TestServer {
         let artifacts = Artifacts::new(database, Arc::new(blobs), clock.clone(), options.settings, &[7; 32]);
         let plane = DataPlane::new(artifacts.clone(), identity.clone(), options.data_plane);
         let login_servers = Arc::new(LoginServers::new("example.com", 443, None));
-        let management = Management::new(artifacts.clone(), identity.clone(), clock.clone(), login_servers);
+        let management = Management::new(artifacts.clone(), identity.clone(), clock.clone(), login_servers.clone());
+        let graph = Graph::new(identity.clone(), artifacts.database().clone(), clock.clone(), login_servers);
+        let login = Login::new(identity.clone());
         let owner = installation::create(&management, clock.now()).await;
         let base_url = options.base_url;
         let uids = AtomicU64::new(1);
-        let server = Self { plane, management, owner, artifacts, identity, clock, base_url, uids, directory };
+        let server =
+            Self { plane, management, graph, login, owner, artifacts, identity, clock, base_url, uids, directory };
         server.add_registry(Self::REGISTRY).await;
         server
     }
@@ -225,7 +232,8 @@ impl TestServer {
         let context = service::context(client);
         match service {
             Service::Management => self.management.serve(context, request).await,
-            Service::Graph | Service::Login => service::not_here(),
+            Service::Graph => self.graph.serve(context, request).await,
+            Service::Login => self.login.serve(context, request).await,
         }
     }
 

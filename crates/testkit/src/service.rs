@@ -163,13 +163,6 @@ pub(crate) fn context(client: wharf_model::Client) -> RequestContext {
     RequestContext { request_id: uuid::Uuid::new_v4(), client, endpoints: Arc::new(endpoints()) }
 }
 
-pub(crate) fn not_here() -> Response<Body> {
-    let mut response = Response::new(Body::empty());
-    *response.status_mut() = http::StatusCode::NOT_FOUND;
-    response.extensions_mut().insert(AccessNote::of("none"));
-    response
-}
-
 /// Where the services of the installation under test are.
 #[must_use]
 pub fn endpoints() -> Endpoints {
