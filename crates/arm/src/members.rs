@@ -125,6 +125,14 @@ impl<'a> Members<'a> {
         Ok(object.map(|object| Self { object: Some(object), path: self.path(name) }))
     }
 
+    /// An object; one without members, when it is not there. Either way, errors name its place.
+    ///
+    /// # Errors
+    /// When it is something else.
+    pub fn object_or_empty(&self, name: &str) -> Result<Self, ArmError> {
+        Ok(self.object(name)?.unwrap_or_else(|| Self { object: None, path: self.path(name) }))
+    }
+
     /// A list, as it is.
     ///
     /// # Errors

@@ -235,7 +235,7 @@ impl<'a> Ask<'a> {
     /// # Errors
     /// When it is something other than an object.
     pub fn properties(&self) -> Result<wharf_arm::Members<'a>, ArmError> {
-        Ok(wharf_arm::Members::of(self.body).object("properties")?.unwrap_or_default())
+        wharf_arm::Members::of(self.body).object_or_empty("properties")
     }
 }
 

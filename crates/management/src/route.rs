@@ -272,7 +272,7 @@ fn in_types(
         Place::Scope => true,
         Place::Subscription => false,
     };
-    if rest.len() % 2 == 0 {
+    if rest.len().is_multiple_of(2) {
         if let Some(entry) = kind_of(rest) {
             if !can_hold(entry) {
                 return Err(unknown(path));

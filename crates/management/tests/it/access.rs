@@ -1,0 +1,128 @@
+//! Who is let in.
+
+use http::{Method, Request};
+use serde_json::json;
+use wharf_model::PrincipalId;
+
+use crate::arm::{ACR_PULL, Arm, HOST, OWNER, READER, SUBSCRIPTION, group};
+
+#[tokio::test]
+async fn without_a_good_token_there_is_a_challenge() {
+    let arm = Arm::start().await;
+    let path = format!("/subscriptions/{SUBSCRIPTION}/resourcegroups");
+    let refused = arm.send("", Method::GET, &path, None).await;
+    assert_eq!((refused.status.as_u16(), refused.code()), (401, "AuthenticationFailed"));
+    let challenge = refused.header("www-authenticate");
+    assert!(challenge.starts_with("Bearer authorization_uri=\"https://login.example.com/"), "{challenge}");
+    assert!(refused.note.caller.is_none());
+    for token in ["x", "a.b.c", "eyJhbGciOiJub25lIn0.e30."] {
+        let refused = arm.send(token, Method::GET, &path, None).await;
+        assert_eq!((refused.status.as_u16(), refused.code()), (401, "InvalidAuthenticationToken"), "{token}");
+    }
+    let request = Request::get(format!("{path}?api-version=2022-09-01")).header("authorization", "Basic eDp5");
+    let refused = arm.serve(request.body(axum::body::Body::empty()).unwrap()).await;
+    assert_eq!(refused.status, 401);
+    // What is behind is not told before one is known.
+    for path in ["/nothing", "/subscriptions/x", "/subscriptions?api-version=1"] {
+        assert_eq!(arm.send("", Method::GET, path, None).await.status, 401, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn tokens_are_for_us_and_for_now() {
+    let arm = Arm::start().await;
+    let (identity, now) = (arm.server.identity().clone(), wharf_model::Clock::now(arm.server.clock().as_ref()));
+    let new = wharf_identity::directory::NewClient {
+        tenant_id: crate::arm::TENANT.parse().unwrap(),
+        display_name: "app".into(),
+        app_id: None,
+        secret: None,
+        now,
+    };
+    let created =
+        arm.management.database().write_access(move |c| Box::pin(async move { identity.create_client(c, new).await }));
+    let principal: PrincipalId = created.await.unwrap().principal.id;
+    arm.assign(principal, OWNER, "/").await;
+    let path = format!("/subscriptions/{SUBSCRIPTION}/resourcegroups");
+    for (audience, status) in [
+        (HOST, 200),
+        ("https://management.example.com/", 200),
+        ("https://management.azure.com/", 200),
+        ("https://management.core.windows.net/", 200),
+        ("https://graph.example.com/", 401),
+        ("https://management.example.org", 401),
+        ("https://containerregistry.azure.net", 401),
+    ] {
+        let token = arm.token(principal, audience).await;
+        assert_eq!(arm.send(&token, Method::GET, &path, None).await.status.as_u16(), status, "{audience}");
+    }
+    let token = arm.token(principal, HOST).await;
+    arm.server.identity().delete_principal(principal).await.unwrap();
+    let revoked = arm.send(&token, Method::GET, &path, None).await;
+    assert_eq!(revoked.status, 401, "a principal that is gone is gone at once");
+    arm.server.advance(std::time::Duration::from_secs(2 * 3600));
+    let expired = arm.get(&path).await;
+    assert_eq!((expired.status.as_u16(), expired.code()), (401, "ExpiredAuthenticationToken"));
+}
+
+#[tokio::test]
+async fn roles_decide() {
+    let arm = Arm::start().await;
+    let path = arm.group("g").await;
+    let reader = arm.principal("reader", READER, &path).await;
+    assert_eq!(arm.send(&reader, Method::GET, &path, None).await.status, 200);
+    let body = Some(json!({"location": "eastus"}));
+    for (method, path, body) in [
+        (Method::PUT, path.clone(), body.clone()),
+        (Method::DELETE, path.clone(), None),
+        (Method::GET, group("none"), None),
+        (Method::PUT, group("none"), body),
+    ] {
+        let refused = arm.send(&reader, method, &path, body).await;
+        assert_eq!((refused.status.as_u16(), refused.code()), (403, "AuthorizationFailed"), "{path}");
+        assert!(refused.body["error"]["message"].as_str().unwrap().contains("resourceGroups/"));
+    }
+    assert_eq!(
+        arm.send(
+            &reader,
+            Method::POST,
+            &format!("/subscriptions/{SUBSCRIPTION}/providers/Microsoft.ContainerRegistry/checkNameAvailability"),
+            Some(json!({"name": "x"}))
+        )
+        .await
+        .status,
+        403
+    );
+}
+
+#[tokio::test]
+async fn a_role_on_anything_inside_shows_the_subscription() {
+    let arm = Arm::start().await;
+    let puller = arm
+        .principal("puller", ACR_PULL, &format!("{}/providers/Microsoft.ContainerRegistry/registries/r", group("g")))
+        .await;
+    let nobody = arm.principal("nobody", ACR_PULL, &format!("/subscriptions/{}", crate::arm::NOWHERE)).await;
+    let list =
+        async |token: &str| arm.send(token, Method::GET, "/subscriptions", None).await.body["count"]["value"].clone();
+    assert_eq!(list(&puller).await, 1);
+    assert_eq!(list(&nobody).await, 0);
+    assert_eq!(list(arm.owner()).await, 1);
+    let path = format!("/subscriptions/{SUBSCRIPTION}");
+    assert_eq!(arm.send(&puller, Method::GET, &path, None).await.status, 200);
+    assert_eq!(arm.send(&nobody, Method::GET, &path, None).await.status, 403);
+}
+
+#[tokio::test]
+async fn roles_go_with_what_they_were_given_on() {
+    let arm = Arm::start().await;
+    let path = arm.group("g").await;
+    let reader = arm.principal("reader", READER, &path).await;
+    assert_eq!(arm.send(&reader, Method::GET, &path, None).await.status, 200);
+    arm.delete(&path).await;
+    arm.group("g").await;
+    assert_eq!(
+        arm.send(&reader, Method::GET, &path, None).await.status,
+        403,
+        "a new group of that name is another one"
+    );
+}

@@ -1,0 +1,16 @@
+//! The management plane over HTTP, in process.
+
+mod access;
+mod arm;
+mod documents;
+mod groups;
+mod http;
+mod identities;
+mod in_process;
+mod lists;
+mod locks;
+mod plane;
+mod races;
+mod registries;
+mod subscriptions;
+mod tokens;
