@@ -206,7 +206,7 @@ fn credential(owner_id: Uuid, number: u128, kind: CredentialKind) -> CredentialR
         is_generated: true,
         value: vec![1, 2, 3],
         starts_at: NOW,
-        ends_at: (number % 2 == 0).then_some(Timestamp(NOW.0 + 1)),
+        ends_at: number.is_multiple_of(2).then_some(Timestamp(NOW.0 + 1)),
         created_at: Timestamp(NOW.0 + number as i64),
     }
 }
