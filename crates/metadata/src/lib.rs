@@ -22,6 +22,7 @@ mod sqlite;
 pub mod blobs;
 pub mod changes;
 pub mod collection;
+pub mod deployments;
 pub mod directory;
 pub mod federation;
 pub mod manifests;

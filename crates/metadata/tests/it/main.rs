@@ -23,6 +23,7 @@ macro_rules! all_engines {
     };
 }
 
+mod deployments;
 mod directory;
 mod engine;
 mod registries;
