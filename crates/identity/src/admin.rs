@@ -1,10 +1,9 @@
-//! The admin user and anonymous pull: made, shown, changed.
+//! The admin user's passwords: made, shown, changed. Whether the user may sign in at all is a property of the registry's
+//! resource.
 //!
-//! Every change of the admin user is one transaction that also starts a new generation of credentials, which voids the
+//! Every change is one transaction that also starts a new generation of credentials, which voids the
 //! tokens of the old one wherever the new row has been seen. Each use case returns the new row; whoever keeps registries
 //! in memory must let go of the old one before telling the caller that it is done.
-
-use std::sync::Arc;
 
 use secrecy::SecretString;
 use wharf_metadata::{Connection, RegistryRow, registries};
@@ -48,16 +47,24 @@ impl Identity {
         passwords::unseal(&self.parts().sealing, registry)
     }
 
-    /// Replaces one of the admin user's passwords by a new one, which [`Identity::reveal`] shows, and returns the new row.
+    /// Replaces one of the admin user's passwords by a new one on behalf of `actor`, and returns the new row, whose
+    /// passwords [`Identity::reveal`] shows.
     ///
     /// # Errors
     /// When the registry is gone or the database fails.
-    pub async fn regenerate(&self, registry: &RegistryRow, which: PasswordName) -> Result<RegistryRow, Error> {
+    pub async fn regenerate(
+        &self,
+        registry: &RegistryRow,
+        which: PasswordName,
+        actor: &str,
+    ) -> Result<RegistryRow, Error> {
         let password = generate_password(self.parts().random.as_ref());
-        self.set_password(registry, which, password).await
+        self.set_password(registry, which, password, actor).await
     }
 
     /// Replaces one of the admin user's passwords by the one given, and returns the new row.
+    ///
+    /// The row is changed as it stands in the database, not as the caller saw it.
     ///
     /// # Errors
     /// When the password is empty or too long, when the registry is gone or the database fails.
@@ -66,58 +73,17 @@ impl Identity {
         registry: &RegistryRow,
         which: PasswordName,
         password: SecretString,
+        actor: &str,
     ) -> Result<RegistryRow, Error> {
         let sealed = passwords::seal(&self.parts().sealing, registry.uid, &checked(password)?);
-        self.change_admin(registry, move |row| {
-            row.admin_passwords[which.index()].clone_from(&sealed);
-            true
-        })
-        .await
-    }
-
-    /// Switches the admin user, and returns the new row. Nothing changes, and no token dies, if it stood so already.
-    ///
-    /// # Errors
-    /// When the registry is gone or the database fails.
-    pub async fn set_admin_enabled(&self, registry: &RegistryRow, enabled: bool) -> Result<RegistryRow, Error> {
-        self.change_admin(registry, move |row| std::mem::replace(&mut row.admin_user_enabled, enabled) != enabled).await
-    }
-
-    /// Switches anonymous pull, and returns the new row.
-    ///
-    /// # Errors
-    /// When the registry is gone or the database fails.
-    pub async fn set_anonymous_pull(&self, registry: &RegistryRow, enabled: bool) -> Result<RegistryRow, Error> {
-        let (registry, now) = (registry.clone(), self.parts().clock.now());
-        self.parts()
-            .database
-            .write(move |c| {
-                Box::pin(async move {
-                    registries::update_anonymous_pull(c, registry.id, enabled, now).await?;
-                    current(c, &registry).await
-                })
-            })
-            .await
-    }
-
-    /// Changes the row as it stands in the database, not as the caller saw it. `change` says whether there is anything
-    /// to be written.
-    async fn change_admin(
-        &self,
-        registry: &RegistryRow,
-        change: impl Fn(&mut RegistryRow) -> bool + Send + Sync + 'static,
-    ) -> Result<RegistryRow, Error> {
         let now = self.parts().clock.now();
-        let change = Arc::new(change);
         for _ in 0..ATTEMPTS {
-            let (change, registry) = (change.clone(), registry.clone());
+            let (sealed, registry, actor) = (sealed.clone(), registry.clone(), actor.to_owned());
             let changed = self.parts().database.write(move |c| {
                 Box::pin(async move {
                     let mut row = current(c, &registry).await?;
-                    if !change(&mut row) {
-                        return Ok(row);
-                    }
-                    registries::update_admin(c, row.id, row.admin_user_enabled, &row.admin_passwords, now).await?;
+                    row.admin_passwords[which.index()] = sealed;
+                    registries::update_passwords(c, row.id, &row.admin_passwords, &actor, now).await?;
                     // On PostgreSQL another transaction may have come between the reading and the writing. It has then
                     // left a generation more behind: undo ours, which knew nothing of theirs, and begin again.
                     let written = current(c, &registry).await?;

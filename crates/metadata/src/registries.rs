@@ -229,23 +229,22 @@ pub async fn insert(c: &mut Connection, new: &NewRegistry) -> Result<Option<Regi
     Ok(id.map(RegistryId))
 }
 
-/// Replaces the admin user's switch and passwords, and starts a new generation of credentials.
+/// Replaces the admin user's passwords on behalf of `actor`, and starts a new generation of credentials.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn update_admin(
+pub async fn update_passwords(
     c: &mut Connection,
     id: RegistryId,
-    enabled: bool,
     passwords: &[Vec<u8>; 2],
+    actor: &str,
     now: Timestamp,
 ) -> Result<(), Error> {
-    const SQL: &str = "UPDATE registries SET admin_user_enabled = $2, admin_password_1 = $3, admin_password_2 = $4,
-            credentials_generation = credentials_generation + 1, updated_at = $5 WHERE id = $1";
+    const SQL: &str = "UPDATE registries SET admin_password_1 = $2, admin_password_2 = $3,
+            credentials_generation = credentials_generation + 1, updated_at = $4 WHERE id = $1";
     let rows = on_engine!(&mut *c, c => {
         sqlx::query(SQL)
             .bind(id.0)
-            .bind(enabled)
             .bind(&passwords[0])
             .bind(&passwords[1])
             .bind(now.0)
@@ -253,7 +252,7 @@ pub async fn update_admin(
             .await?
             .rows_affected()
     });
-    log(c, id, rows, Kind::RegistryUpdate, "operator", now).await
+    log(c, id, rows, Kind::RegistryUpdate, actor, now).await
 }
 
 /// What of a registry its ARM resource says and the data plane acts on.
@@ -267,6 +266,17 @@ pub struct RegistryChange {
     pub anonymous_pull_enabled: bool,
     /// The rest.
     pub settings: RegistrySettings,
+}
+
+impl From<&RegistryRow> for RegistryChange {
+    fn from(row: &RegistryRow) -> Self {
+        Self {
+            sku: row.sku.clone(),
+            admin_user_enabled: row.admin_user_enabled,
+            anonymous_pull_enabled: row.anonymous_pull_enabled,
+            settings: (*row.settings).clone(),
+        }
+    }
 }
 
 /// Brings a registry in line with its ARM resource, on behalf of `actor`.
@@ -296,18 +306,6 @@ pub async fn update(
             .rows_affected()
     });
     log(c, id, rows, Kind::RegistryUpdate, actor, now).await
-}
-
-/// Switches anonymous pull.
-///
-/// # Errors
-/// When the database fails.
-pub async fn update_anonymous_pull(c: &mut Connection, id: RegistryId, on: bool, now: Timestamp) -> Result<(), Error> {
-    const SQL: &str = "UPDATE registries SET anonymous_pull_enabled = $2, updated_at = $3 WHERE id = $1";
-    let rows = on_engine!(&mut *c, c => {
-        sqlx::query(SQL).bind(id.0).bind(on).bind(now.0).execute(c).await?.rows_affected()
-    });
-    log(c, id, rows, Kind::RegistryUpdate, "operator", now).await
 }
 
 /// Tells whoever remembers the registry what became of it, if it was there to be changed.

@@ -16,6 +16,7 @@ use wharf_graph::Graph;
 use wharf_identity::{Identity, PrincipalGrant, SealingKey, SignedIn, SystemRandom, TokenStyle};
 use wharf_login::Login;
 use wharf_management::Management;
+use wharf_metadata::registries::RegistryChange;
 use wharf_metadata::{Database, DatabaseUrl, NewRegistry, RegistryRow, RegistrySettings, registries};
 use wharf_model::{
     Action, Clock, FakeClock, LoginServers, PrincipalId, RegistryName, RegistryUid, ResourceId, Timestamp,
@@ -152,7 +153,12 @@ impl TestServer {
     /// Lets everybody pull from the registry `wharf`, or nobody without credentials.
     pub async fn set_anonymous_pull(&self, enabled: bool) {
         let registry = self.registry(Self::REGISTRY).await;
-        self.identity.set_anonymous_pull(&registry, enabled).await.expect("the database can be written");
+        let (id, now) = (registry.id, self.clock.now());
+        let change = RegistryChange { anonymous_pull_enabled: enabled, ..RegistryChange::from(registry.as_ref()) };
+        let database = self.artifacts.database();
+        let written =
+            database.write(move |c| Box::pin(async move { registries::update(c, id, &change, "test", now).await }));
+        written.await.expect("the database can be written");
         self.artifacts.forget_registry(&registry.name);
     }
 

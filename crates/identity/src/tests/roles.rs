@@ -268,7 +268,7 @@ async fn whoever_guesses_at_a_chosen_password_of_the_admin_user_must_wait() {
     }
     assert!(matches!(wharf.basic("contoso", "guess").await, Err(AuthError::Throttled(_))));
     assert!(matches!(wharf.basic("contoso", "contoso-password").await, Err(AuthError::Throttled(_))));
-    let row = wharf.identity.regenerate(&wharf.contoso, crate::PasswordName::Password).await.unwrap();
+    let row = wharf.identity.regenerate(&wharf.contoso, crate::PasswordName::Password, "somebody").await.unwrap();
     let [generated, _] = wharf.identity.reveal(&row).unwrap();
     wharf.contoso = row;
     use secrecy::ExposeSecret as _;

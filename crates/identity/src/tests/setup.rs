@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use uuid::Uuid;
+use wharf_metadata::registries::RegistryChange;
 use wharf_metadata::{Database, NewRegistry, RegistryRow, registries};
 use wharf_model::{Clock, FakeClock, RegistryId, RegistryUid, ResourceId, Timestamp};
 
@@ -148,4 +149,21 @@ pub(crate) async fn insert(database: &Database, row: RegistryRow) -> RegistryRow
         })
         .await
         .unwrap()
+}
+
+/// Changes a registry as its resource does, and returns its new row.
+pub(crate) async fn change(
+    identity: &Identity,
+    row: &RegistryRow,
+    change: impl FnOnce(&mut RegistryChange),
+) -> RegistryRow {
+    let (id, name, mut changed) = (row.id, row.name.clone(), RegistryChange::from(row));
+    change(&mut changed);
+    let written = identity.parts().database.write(move |c| {
+        Box::pin(async move {
+            registries::update(c, id, &changed, "somebody", Timestamp(0)).await?;
+            registries::find_by_name(c, &name).await
+        })
+    });
+    written.await.unwrap().expect("the registry is there")
 }

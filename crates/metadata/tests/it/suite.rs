@@ -19,7 +19,7 @@ all_engines!(
     a_write_goes_on_when_its_caller_stops_waiting,
     changes_are_dense_per_registry_under_concurrency,
     a_registry_is_created_once_and_deleted_whole,
-    admin_changes_start_a_new_generation,
+    new_passwords_start_a_new_generation,
     listings_are_in_the_order_of_bytes_and_lose_nothing,
     a_tag_moves_and_is_removed_alone,
     of_many_pushes_of_one_blob_one_is_kept,
@@ -255,18 +255,15 @@ pub(crate) async fn a_registry_is_created_once_and_deleted_whole(db: Database) {
     assert_eq!(unlinked.len(), 1, "its blob is garbage now");
 }
 
-pub(crate) async fn admin_changes_start_a_new_generation(db: Database) {
+pub(crate) async fn new_passwords_start_a_new_generation(db: Database) {
     let id = registry(&db, "contoso").await;
     let name = "contoso".parse().unwrap();
     let before = read!(db, c => registries::find_by_name(c, &name)).unwrap().unwrap();
-    assert!(before.admin_user_enabled && !before.anonymous_pull_enabled);
     let passwords = [vec![9], vec![8]];
-    write!(db, c => registries::update_admin(c, id, false, &passwords, LATER)).unwrap();
-    write!(db, c => registries::update_anonymous_pull(c, id, true, LATER)).unwrap();
+    write!(db, c => registries::update_passwords(c, id, &passwords, "somebody", LATER)).unwrap();
     let name = "contoso".parse().unwrap();
     let after = read!(db, c => registries::find_by_name(c, &name)).unwrap().unwrap();
     assert_eq!(after.credentials_generation, before.credentials_generation + 1);
-    assert!(!after.admin_user_enabled && after.anonymous_pull_enabled);
     assert_eq!(after.admin_passwords, [vec![9], vec![8]]);
     assert_eq!(after.updated_at, LATER);
 }

@@ -113,7 +113,7 @@ impl Installation {
             let row =
                 management.artifacts().find_registry(&name).await.context("cannot look up the default registry")?;
             let row = row.context("the default registry is gone again")?;
-            let set = management.identity().set_password(&row, PasswordName::Password, password.clone());
+            let set = management.identity().set_password(&row, PasswordName::Password, password.clone(), "system");
             set.await.context("WHARF_ADMIN_PASSWORD cannot be used")?;
             management.artifacts().forget_registry(&name);
         }

@@ -27,7 +27,7 @@ pub(super) async fn regenerate(cx: &Cx, registry: &Resource, body: &Map<String, 
     let word = body.required("name", body.word("name", &["password", "password2"])?)?;
     let which = PasswordName::from_word(word).ok_or_else(|| body.invalid("name", "it is none of the two"))?;
     let row = admin_of(cx, registry).await?;
-    let row = match cx.identity().regenerate(&row, which).await {
+    let row = match cx.identity().regenerate(&row, which, &cx.actor.name()).await {
         Err(wharf_identity::Error::Busy { .. }) => {
             let text = "The credentials are being changed by others at the same time. Try again.";
             return Err(ArmError::new(Code::Conflict, text).into());
