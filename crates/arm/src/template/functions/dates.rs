@@ -65,20 +65,21 @@ fn add_duration(base: DateTime<Utc>, text: &str) -> Result<Option<DateTime<Utc>>
         while !rest.is_empty() {
             let end = rest.find(|c: char| !c.is_ascii_digit()).ok_or_else(wrong)?;
             let count: u32 = rest[..end].parse().map_err(|_| wrong())?;
-            let unit_seconds = match (is_time, &rest[end..=end.min(rest.len() - 1)]) {
-                (false, "Y") => {
+            let unit = rest[end..].chars().next().ok_or_else(wrong)?;
+            let unit_seconds = match (is_time, unit) {
+                (false, 'Y') => {
                     months = count.checked_mul(12).and_then(|more| months.checked_add(more)).ok_or_else(wrong)?;
                     0
                 }
-                (false, "M") => {
+                (false, 'M') => {
                     months = months.checked_add(count).ok_or_else(wrong)?;
                     0
                 }
-                (false, "W") => 604_800,
-                (false, "D") => 86_400,
-                (true, "H") => 3_600,
-                (true, "M") => 60,
-                (true, "S") => 1,
+                (false, 'W') => 604_800,
+                (false, 'D') => 86_400,
+                (true, 'H') => 3_600,
+                (true, 'M') => 60,
+                (true, 'S') => 1,
                 _ => return Err(wrong()),
             };
             seconds += i64::from(count) * unit_seconds;

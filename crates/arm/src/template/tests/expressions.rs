@@ -272,7 +272,7 @@ proptest! {
         ]),
         arguments in prop::collection::vec(prop_oneof![
             "[a-z{}0:,D%/. -]{0,12}".prop_map(|text| format!("'{text}'")),
-            "P[0-9]{1,12}[YMWD]".prop_map(|text| format!("'{text}'")),
+            "-?P[0-9]{1,12}[YMWDT\u{e4}\u{33b}]{1,3}".prop_map(|text| format!("'{text}'")),
             any::<i64>().prop_map(|number| number.to_string()),
             (-3..9_i64).prop_map(|number| number.to_string()),
             Just("createArray('a', 1)".to_owned()),
