@@ -199,7 +199,7 @@ impl App {
 
     /// A removed password or registry must be of no use any more when the command says so: while a server runs on the
     /// data, this waits until what it remembers of registries has lapsed.
-    async fn let_server_notice(&self) {
+    pub(crate) async fn let_server_notice(&self) {
         let is_free = File::open(self.data.lock_file()).is_ok_and(|file| file.try_lock_shared().is_ok());
         if !is_free {
             tokio::time::sleep(REMEMBERED).await;
