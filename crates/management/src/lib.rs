@@ -16,6 +16,7 @@
 
 mod admission;
 mod answer;
+mod authorization;
 mod body;
 mod catalogue;
 mod cx;

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use crate::authorization::Authorization;
 use crate::service::Service;
 
 /// Every service.
 pub(crate) fn all() -> Vec<Arc<dyn Service>> {
-    vec![]
+    vec![Arc::new(Authorization)]
 }

@@ -81,8 +81,8 @@ pub struct AssignmentFilter<'a> {
     pub includes_below: bool,
     /// Only those to these.
     pub principals: Option<&'a [PrincipalId]>,
-    /// Only those after this one.
-    pub after: Option<&'a RoleAssignmentRow>,
+    /// Only those after this one: the key of its scope, and its name.
+    pub after: Option<(&'a str, Uuid)>,
     /// This many at most.
     pub limit: i64,
 }
@@ -386,7 +386,7 @@ pub async fn list_assignments(
     if filter.includes_below && missing > 0 {
         let (low, high) = below(filter.scope);
         let range = format!("scope_key >= ${FIRST_OWN_PLACEHOLDER} AND scope_key < ${}", FIRST_OWN_PLACEHOLDER + 1);
-        let after = rows.last().or(filter.after);
+        let after = rows.last().map(|row| (row.scope.key(), row.id)).or(filter.after);
         let more = list_page(c, &range, &[low, high], principals, after, missing).await?;
         rows.extend(more);
     }
@@ -398,7 +398,7 @@ async fn list_page(
     scopes: &str,
     values: &[String],
     principals: Option<&[PrincipalId]>,
-    after: Option<&RoleAssignmentRow>,
+    after: Option<(&str, Uuid)>,
     limit: i64,
 ) -> Result<Vec<RoleAssignmentRow>, Error> {
     let by_principal = principals.map_or_else(String::new, |ids| {
@@ -411,7 +411,7 @@ async fn list_page(
          ORDER BY scope_key, id LIMIT $3",
         select_assignments!()
     );
-    let (scope_key, id) = after.map_or_else(Default::default, |row| (row.scope.key().to_owned(), row.id.to_string()));
+    let (scope_key, id) = after.map_or_else(Default::default, |(key, id)| (key.to_owned(), id.to_string()));
     let rows: Vec<AssignmentColumns> = on_engine!(c, c => {
         let mut query = sqlx::query_as(sqlx::AssertSqlSafe(sql)).bind(scope_key).bind(id).bind(limit);
         for value in values {
@@ -434,6 +434,27 @@ pub async fn count_at_and_below(c: &mut Connection, scope: &ResourceId) -> Resul
         "SELECT COUNT(*) FROM role_assignments WHERE scope_key = $1 OR (scope_key >= $2 AND scope_key < $3)";
     let (low, high) = below(scope);
     Ok(on_engine!(c, c => sqlx::query_scalar(SQL).bind(scope.key()).bind(low).bind(high).fetch_one(c).await?))
+}
+
+/// Whether somebody else has the role of this assignment, without a condition, at its scope or at what that is in.
+///
+/// # Errors
+/// When the database fails.
+pub async fn has_another(c: &mut Connection, row: &RoleAssignmentRow) -> Result<bool, Error> {
+    let keys: Vec<String> = row.scope.scopes().map(|scope| scope.key().to_owned()).collect();
+    let sql = format!(
+        "SELECT EXISTS (SELECT 1 FROM role_assignments
+         WHERE role_id = $1 AND id <> $2 AND condition IS NULL AND scope_key IN ({}))",
+        placeholder_list(3, keys.len())
+    );
+    Ok(on_engine!(c, c => {
+        let mut query =
+            sqlx::query_scalar(sqlx::AssertSqlSafe(sql)).bind(row.role_id.to_string()).bind(row.id.to_string());
+        for key in &keys {
+            query = query.bind(key.clone());
+        }
+        query.fetch_one(c).await?
+    }))
 }
 
 /// Whether anybody has this role anywhere.
