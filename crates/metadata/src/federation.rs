@@ -351,7 +351,8 @@ pub async fn insert_endpoint(c: &mut Connection, row: &EndpointRow) -> Result<()
 pub async fn find_endpoint(c: &mut Connection, header_mac: &[u8]) -> Result<Option<EndpointRow>, Error> {
     const SQL: &str = "SELECT id, principal_id, header_mac, addresses, description, created_at FROM identity_endpoints
          WHERE header_mac = $1";
-    let row: Option<EndpointColumns> = on_engine!(c, c => sqlx::query_as(SQL).bind(header_mac).fetch_optional(c).await?);
+    let row: Option<EndpointColumns> =
+        on_engine!(c, c => sqlx::query_as(SQL).bind(header_mac).fetch_optional(c).await?);
     row.map(TryInto::try_into).transpose()
 }
 

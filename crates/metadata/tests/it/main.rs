@@ -29,5 +29,6 @@ mod engine;
 mod registries;
 mod resources;
 mod roles;
+mod sign_ins;
 mod suite;
 mod tokens;
