@@ -149,7 +149,8 @@ impl Identity {
         let issuer = trust.find_by_name(name).ok_or_else(no_issuer)?;
         let client_id = issuer.settings.client_id.as_deref().ok_or_else(no_issuer)?;
         let found = self.discover(issuer).await?;
-        let mut url = found.authorization_endpoint.clone().ok_or_else(|| unusable("it has no authorization endpoint"))?;
+        let mut url =
+            found.authorization_endpoint.clone().ok_or_else(|| unusable("it has no authorization endpoint"))?;
 
         let state = State {
             issuer: issuer.id,
@@ -187,7 +188,8 @@ impl Identity {
         if !bool::from(state.browser.as_bytes().ct_eq(browser.as_bytes())) {
             return Err(ExternalSignInError::State);
         }
-        let code = code.map_err(|reason| ExternalSignInError::Refused { reason: reason.chars().take(200).collect() })?;
+        let code =
+            code.map_err(|reason| ExternalSignInError::Refused { reason: reason.chars().take(200).collect() })?;
         let trust = self.trust().await?;
         let issuer = trust.issuers.iter().find(|row| row.id == state.issuer).ok_or(ExternalSignInError::State)?;
         let client_id = issuer.settings.client_id.as_deref().ok_or(ExternalSignInError::State)?;
@@ -309,28 +311,31 @@ async fn exchange(
     let mut headers = HeaderMap::new();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
     headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
-    let mut form = Serializer::new(String::new());
-    form.append_pair("grant_type", "authorization_code")
-        .append_pair("code", code)
-        .append_pair("redirect_uri", redirect_uri)
-        .append_pair("code_verifier", verifier);
-    match secret {
-        Some(secret) if !found.takes_secret_in_form => {
-            let encoded = |text: &str| byte_serialize(text.as_bytes()).collect::<String>();
-            let pair = format!("{}:{}", encoded(client_id), encoded(secret.expose_secret()));
-            let mut value = HeaderValue::from_str(&format!("Basic {}", BASE64.encode(pair)))
-                .expect("base64 may stand in a header");
-            value.set_sensitive(true);
-            headers.insert(header::AUTHORIZATION, value);
+    // In a block of its own: a serializer cannot wait with us for the answer.
+    let body = {
+        let mut form = Serializer::new(String::new());
+        form.append_pair("grant_type", "authorization_code")
+            .append_pair("code", code)
+            .append_pair("redirect_uri", redirect_uri)
+            .append_pair("code_verifier", verifier);
+        match secret {
+            Some(secret) if !found.takes_secret_in_form => {
+                let encoded = |text: &str| byte_serialize(text.as_bytes()).collect::<String>();
+                let pair = format!("{}:{}", encoded(client_id), encoded(secret.expose_secret()));
+                let mut value = HeaderValue::from_str(&format!("Basic {}", BASE64.encode(pair)))
+                    .expect("base64 may stand in a header");
+                value.set_sensitive(true);
+                headers.insert(header::AUTHORIZATION, value);
+            }
+            Some(secret) => {
+                form.append_pair("client_id", client_id).append_pair("client_secret", secret.expose_secret());
+            }
+            None => {
+                form.append_pair("client_id", client_id);
+            }
         }
-        Some(secret) => {
-            form.append_pair("client_id", client_id).append_pair("client_secret", secret.expose_secret());
-        }
-        None => {
-            form.append_pair("client_id", client_id);
-        }
-    }
-    let body = form.finish().into();
+        form.finish().into()
+    };
     let sent = found.client.send(Outgoing { method: Method::POST, url, headers, body, most_bytes: MOST_BYTES }).await;
     let answer = sent.map_err(ExternalSignInError::Exchange)?;
     let read: TokenAnswer = serde_json::from_slice(&answer.body)
