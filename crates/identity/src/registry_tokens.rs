@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 use moka::sync::Cache;
 use secrecy::{ExposeSecret, SecretString};
-use subtle::{Choice, ConstantTimeEq};
+use subtle::ConstantTimeEq;
 use wharf_access::{Rights, ScopeMapAction, find_system_scope_map};
 use wharf_metadata::{Connection, RegistryRow, TokenPasswordRow, TokenRow, tokens};
 use wharf_model::{Client, RegistryId, RegistryUid, Timestamp};
@@ -281,7 +281,7 @@ impl Standing {
         // All are compared, whichever it is.
         let mut right = None;
         for (position, mac) in self.macs.iter().enumerate() {
-            if Choice::from(given.as_slice().ct_eq(mac)).into() {
+            if given.as_slice().ct_eq(mac).into() {
                 right = Some(position);
             }
         }

@@ -2,6 +2,7 @@
 
 mod access;
 mod arm;
+mod authorization;
 mod documents;
 mod groups;
 mod http;
