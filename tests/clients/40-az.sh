@@ -144,7 +144,7 @@ accounts_are_listed() {
   equal "$(query '[].id' account list --refresh)" "$SUBSCRIPTION"
   [ "$(query 'length(@)' account list-locations)" -gt 5 ]
   az account set -s "$SUBSCRIPTION"
-  equal "$(query '[0].tenantId' account tenant list)" "$TENANT"
+  equal "$(az rest -m get -u "/tenants?api-version=2022-12-01" --query 'value[0].tenantId' -o tsv)" "$TENANT"
 }
 
 groups_come_and_go() {
