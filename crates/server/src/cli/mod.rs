@@ -5,6 +5,7 @@
 mod backup;
 mod connect;
 mod gc;
+mod identity;
 mod output;
 mod registry;
 mod restore;
@@ -73,6 +74,13 @@ enum Command {
         wharf registry credentials regenerate contoso --which password2\n  \
         wharf registry delete contoso --yes")]
     Registry(registry::RegistryArgs),
+    /// Create, list, show, change and delete users, groups and applications, and what they sign in with
+    #[command(after_help = "Examples:\n  \
+        wharf identity user create anna@example.com\n  \
+        wharf identity group add developers anna@example.com\n  \
+        wharf identity app create ci\n  \
+        wharf identity app secret create ci --days 90")]
+    Identity(identity::IdentityArgs),
     /// Remove what nothing needs any more
     #[command(after_help = "Examples:\n  \
         wharf gc --dry-run\n  \
@@ -206,6 +214,10 @@ fn run(matches: &ArgMatches) -> Result<ExitCode, Failed> {
             let config = load(args.command.common())?;
             with_app(&config, clock, async |app| registry::run(&args.command, &app).await)
         }
+        Command::Identity(args) => {
+            let config = load(args.command.common())?;
+            with_app(&config, clock, async |app| identity::run(&args.command, &app).await)
+        }
         Command::Gc(args) => {
             let config = load(&args.common)?;
             with_app(&config, clock, async |app| gc::run(&args, &app).await)
@@ -283,7 +295,7 @@ mod tests {
 
         /// An example must be understood, or it misleads.
         fn check_example(line: &str) {
-            let simple = line.split(['|', '>', '&']).next().unwrap_or_default();
+            let simple = line.split(['|', '<', '>', '&']).next().unwrap_or_default();
             let words = simple.split_whitespace().map(|word| word.trim_matches('"'));
             let parsed = Cli::command().try_get_matches_from(words);
             assert!(parsed.is_ok(), "{line}: {}", parsed.unwrap_err());
