@@ -50,7 +50,7 @@ bad_names_are_refused() {
 lists_and_shows() {
   equal "$(query '[].name' acr list -g g1)" contoso
   contains "$(query '[].name' acr list)" wharf
-  equal "$(query name acr show -n REG1)" contoso
+  equal "$(query name acr show -n CONTOSO)" contoso
   equal "$(query 'value[?name==`Size`].unit' acr show-usage -n contoso)" Bytes
   equal "$(query loginServer acr show-endpoints -n contoso)" "contoso.$DOMAIN"
 }
