@@ -1,5 +1,6 @@
 //! Authorities: where clients are told to go to sign in to a tenant.
 
+use url::{Host, Url};
 use uuid::Uuid;
 use wharf_identity::oidc::Tenant;
 
@@ -114,8 +115,12 @@ impl Place {
     }
 
     /// What a client may call this authority where it says for whom an assertion of its own is: the issuer, and the token
-    /// endpoint in every way of writing it.
-    pub(crate) fn names(&self) -> Vec<String> {
+    /// endpoint in every way of writing it. None where the host is not under `domain` and not this machine: whoever sends
+    /// the request chooses that name, and could choose the one that an assertion was made for.
+    pub(crate) fn names(&self, domain: &str) -> Vec<String> {
+        if !is_own_host(&self.base, domain) {
+            return Vec::new();
+        }
         let segments = [self.segment.clone(), self.tenant_id.to_string()];
         let ways = segments.iter().flat_map(|segment| {
             [true, false].map(|is_version_2| Self { segment: segment.clone(), is_version_2, ..self.clone() })
@@ -135,6 +140,21 @@ impl Place {
         } else {
             format!("{base}/{segment}/{family}/{name}")
         }
+    }
+}
+
+/// Whether a URL's host is under a domain, or this machine.
+fn is_own_host(base: &str, domain: &str) -> bool {
+    let Ok(url) = base.parse::<Url>() else { return false };
+    match url.host() {
+        Some(Host::Domain(host)) => {
+            let is_under =
+                |domain: &str| host.strip_suffix(domain).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
+            is_under(&domain.to_ascii_lowercase()) || is_under("localhost")
+        }
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
     }
 }
 
@@ -163,8 +183,29 @@ mod tests {
         assert_eq!(tenant.token_endpoint(), format!("https://login.example.com:8443/entra/{id}/oauth2/v2.0/token"));
         assert_eq!(tenant.keys_url(), format!("https://login.example.com:8443/entra/{id}/discovery/v2.0/keys"));
         let any = place("", "organizations", true).unwrap();
-        assert!(any.names().contains(&format!("https://login.example.com:8443/{id}/oauth2/v2.0/token")));
-        assert!(any.names().contains(&"https://login.example.com:8443/organizations/oauth2/token".to_owned()));
+        let names = any.names("Example.com");
+        assert!(names.contains(&format!("https://login.example.com:8443/{id}/oauth2/v2.0/token")));
+        assert!(names.contains(&"https://login.example.com:8443/organizations/oauth2/token".to_owned()));
+        assert!(any.names("fabrikam.com").is_empty(), "a name that only the request knows");
+    }
+
+    #[test]
+    fn own_hosts_are_under_the_domain_or_here() {
+        for own in [
+            "https://login.example.com",
+            "https://example.com:8443/entra",
+            "https://localhost:5443",
+            "https://[::1]:5443",
+            "https://127.0.0.1",
+            "https://login.wharf.localhost",
+        ] {
+            assert!(is_own_host(own, "example.com"), "{own}");
+        }
+        for other in
+            ["https://notexample.com", "https://example.com.evil.net", "https://10.0.0.1", "https://notlocalhost", "x"]
+        {
+            assert!(!is_own_host(other, "example.com"), "{other}");
+        }
     }
 
     #[test]

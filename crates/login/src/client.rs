@@ -16,7 +16,6 @@ use wharf_identity::oidc::{ClientAssertion, TokenStyle};
 use wharf_identity::{Identity, SignedIn};
 use wharf_model::Client;
 
-use crate::authority::Place;
 use crate::error::{OAuthError, of_secret};
 use crate::form::Form;
 
@@ -72,11 +71,11 @@ impl ClientCredentials {
         !matches!(self.proof, Proof::None)
     }
 
-    /// Checks the proof. `used_for` is what an assertion is good once for.
+    /// Checks the proof. `audiences` are what an assertion of its own may be for, `used_for` is what an assertion is good once for.
     pub(crate) async fn prove(
         &self,
         identity: &Identity,
-        place: &Place,
+        audiences: &[String],
         used_for: &str,
         client: Client,
     ) -> Result<ProvenClient, OAuthError> {
@@ -90,8 +89,7 @@ impl ClientCredentials {
             }
             Proof::Assertion(assertion) => {
                 let app_id = app_id.ok_or_else(|| OAuthError::unknown_client(&self.client_id))?;
-                let audiences = place.names();
-                let given = ClientAssertion { app_id, assertion, audiences: &audiences, used_for };
+                let given = ClientAssertion { app_id, assertion, audiences, used_for };
                 let asserted = identity.check_client_assertion(&given).await?;
                 Ok(ProvenClient { signed_in: asserted.signed_in, style: TokenStyle::Assertion })
             }

@@ -21,11 +21,13 @@ use crate::{answer, device, discovery, managed, pages, token};
 #[derive(Clone)]
 pub struct Login {
     identity: Identity,
+    domain: Arc<str>,
 }
 
 /// What a handler knows of the request, its body apart.
 pub(crate) struct Call<'a> {
     pub(crate) identity: &'a Identity,
+    pub(crate) domain: &'a str,
     pub(crate) context: &'a RequestContext,
     pub(crate) parts: &'a Parts,
 }
@@ -37,10 +39,11 @@ struct Outcome {
 }
 
 impl Login {
-    /// Puts `identity` behind HTTP.
+    /// Puts `identity` behind HTTP. `domain` is what the installation's own hosts are under: a host that a request names may
+    /// be anything, and what a client signed for another host must not do here.
     #[must_use]
-    pub fn new(identity: Identity) -> Self {
-        Self { identity }
+    pub fn new(identity: Identity, domain: impl Into<Arc<str>>) -> Self {
+        Self { identity, domain: domain.into() }
     }
 
     /// Answers a request. Paths that lead nowhere are answered by 404.
@@ -48,7 +51,7 @@ impl Login {
     /// An [`AccessNote`] lies in the extensions of every response.
     pub async fn serve(&self, context: RequestContext, request: Request<Body>) -> Response<Body> {
         let (parts, body) = request.into_parts();
-        let call = Call { identity: &self.identity, context: &context, parts: &parts };
+        let call = Call { identity: &self.identity, domain: &self.domain, context: &context, parts: &parts };
         let route = Route::parse(&parts.method, parts.uri.path());
         let name = route.as_ref().map_or("login.unknown", Route::name);
         // Boxed, since the longest of the ways is far longer than the others.

@@ -48,7 +48,7 @@ impl Planes {
         let data_plane = DataPlane::new(app.artifacts.clone(), app.identity.clone(), settings);
         let login_servers = Arc::new(app.hosts.login_servers().clone());
         let graph = Graph::new(app.identity.clone(), app.database.clone(), app.clock.clone(), login_servers);
-        let login = Login::new(app.identity.clone());
+        let login = Login::new(app.identity.clone(), app.hosts.domain().to_string());
         Self { app, data_plane, graph, login, probed: Mutex::new(None) }
     }
 }

@@ -92,7 +92,7 @@ impl TestServer {
         let login_servers = Arc::new(LoginServers::new("example.com", 443, None));
         let management = Management::new(artifacts.clone(), identity.clone(), clock.clone(), login_servers.clone());
         let graph = Graph::new(identity.clone(), artifacts.database().clone(), clock.clone(), login_servers);
-        let login = Login::new(identity.clone());
+        let login = Login::new(identity.clone(), "example.com");
         let owner = installation::create(&management, clock.now()).await;
         let base_url = options.base_url;
         let uids = AtomicU64::new(1);

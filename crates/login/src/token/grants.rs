@@ -7,7 +7,7 @@ use wharf_identity::oidc::{PrincipalGrant, TokenStyle};
 
 use super::{PersonsTokens, TokenRequest};
 use crate::answer;
-use crate::client::{ClientCredentials, no_proof};
+use crate::client::{ClientCredentials, ProvenClient, no_proof};
 use crate::clients::SignInClient;
 use crate::error::{OAuthError, of_password};
 use crate::redirect::{self, RedirectKind};
@@ -24,7 +24,7 @@ impl TokenRequest<'_> {
         let audience = self.audience(&wanted);
         // Clients that are told that a token did not do ask for another one with the same assertion, and claims.
         let used_for = format!("{audience} {}", self.form.get("claims").unwrap_or_default());
-        let proven = credentials.prove(self.call.identity, &self.place, &used_for, self.call.context.client).await?;
+        let proven = self.prove(&credentials, &used_for).await?;
         let grant = PrincipalGrant {
             principal: &proven.signed_in.principal,
             generation: proven.signed_in.generation,
@@ -159,7 +159,11 @@ impl TokenRequest<'_> {
             return Ok(TokenStyle::PublicClient);
         }
         let used_for = self.form.get("code").or_else(|| self.form.get("refresh_token")).unwrap_or("password");
-        let proven = credentials.prove(self.call.identity, &self.place, used_for, self.call.context.client).await?;
-        Ok(proven.style)
+        Ok(self.prove(credentials, used_for).await?.style)
+    }
+
+    async fn prove(&self, credentials: &ClientCredentials, used_for: &str) -> Result<ProvenClient, OAuthError> {
+        let audiences = self.place.names(self.call.domain);
+        credentials.prove(self.call.identity, &audiences, used_for, self.call.context.client).await
     }
 }

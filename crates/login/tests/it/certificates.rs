@@ -208,3 +208,16 @@ async fn a_certificate_of_the_application_object_counts_too() {
     server.identity.set_certificates(holder, vec![entry]).await.unwrap();
     present(&server, &sign(&ours, Algorithm::ES256, false, &claims_of(&server))).await.ok();
 }
+
+#[tokio::test]
+async fn an_assertion_for_another_server_is_not_taken_under_its_name() {
+    let server = Installation::start().await;
+    let ours = certificate(&PKCS_ECDSA_P256_SHA256);
+    register(&server, &[&ours], 3_600).await;
+    let mut claims = claims_of(&server);
+    claims["aud"] = json!(format!("https://login.evil.net/{TENANT}/oauth2/v2.0/token"));
+    let stolen = sign(&ours, Algorithm::ES256, false, &claims);
+    assert_eq!(present(&server, &stolen).await.error().2, 700_023);
+    *server.login_base.lock().unwrap() = "https://login.evil.net".into();
+    assert_eq!(present(&server, &stolen).await.error().2, 700_023, "whatever host the thief says that this is");
+}

@@ -31,6 +31,8 @@ pub(crate) struct Installation {
     pub(crate) identity: Identity,
     pub(crate) clock: Arc<FakeClock>,
     pub(crate) database: Database,
+    /// Scheme and host that requests come to.
+    pub(crate) login_base: Mutex<String>,
     sealing: Arc<SealingKey>,
     pub(crate) anna: PrincipalRow,
     /// An application with a secret.
@@ -71,8 +73,8 @@ impl Installation {
             .await
             .unwrap();
         let (app, application, secret) = client(&identity, &database, "builder", now).await;
-        let login = Login::new(identity.clone());
-        Self { login, identity, clock, database, sealing, anna, app, application, secret, _directory: directory }
+        let login = Login::new(identity.clone(), "example.com");
+        Self { login, identity, clock, database, login_base: Mutex::new(LOGIN.into()), sealing, anna, app, application, secret, _directory: directory }
     }
 
     /// Another node of the same installation, whose clock stands at `now`.
@@ -129,7 +131,7 @@ impl Installation {
             client: Client { address: address.parse().unwrap(), is_private: false },
             endpoints: Arc::new(Endpoints {
                 management: ARM.into(),
-                login: LOGIN.into(),
+                login: self.login_base.lock().unwrap().clone(),
                 graph: format!("{ARM}/graph"),
                 portal: "https://portal.example.com".into(),
             }),
