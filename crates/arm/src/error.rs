@@ -110,6 +110,8 @@ codes! {
     InvalidTemplateDeployment BAD_REQUEST,
     InvalidDeploymentParameterValue BAD_REQUEST,
     DeploymentActive CONFLICT,
+    DeploymentCanceled CONFLICT,
+    InvalidDeploymentLocation CONFLICT,
     DeploymentCannotBeCancelled CONFLICT,
     DeploymentFailed CONFLICT,
     DeploymentNotFound NOT_FOUND,

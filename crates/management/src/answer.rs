@@ -14,6 +14,8 @@ pub struct Answer {
     pub etag: Option<String>,
     /// Where to look for what becomes of it: a path on the management host with its query. For 202.
     pub location: Option<String>,
+    /// Where to look for how it goes: a path on the management host with its query. For 200 and 201, when more goes on.
+    pub async_operation: Option<String>,
 }
 
 impl Answer {
@@ -54,6 +56,6 @@ impl Answer {
     }
 
     pub(crate) fn of(status: StatusCode, body: Option<Value>) -> Self {
-        Self { status, body, etag: None, location: None }
+        Self { status, body, etag: None, location: None, async_operation: None }
     }
 }

@@ -20,6 +20,7 @@ mod authorization;
 mod body;
 mod catalogue;
 mod cx;
+mod deployments;
 mod failure;
 mod generic;
 mod in_process;
@@ -40,6 +41,7 @@ mod router;
 mod service;
 mod services;
 mod subscriptions;
+mod tags;
 mod visible;
 
 pub use answer::Answer;

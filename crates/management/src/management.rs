@@ -15,7 +15,7 @@ use wharf_registry::Artifacts;
 use crate::catalogue::{Catalogue, Entry};
 use crate::cx::{Actor, Cx};
 use crate::failure::Failure;
-use crate::{kinds, services};
+use crate::{deployments, kinds, services};
 
 /// Azure Resource Manager: over HTTP ([`Self::serve`]) and in process. Clones share everything.
 #[derive(Clone)]
@@ -103,6 +103,7 @@ impl Management {
     /// When the database fails; what could not be done is done the next time.
     pub async fn resume(&self) -> Result<(), Failure> {
         self.forget_operations().await?;
+        deployments::recover(self).await?;
         self.resume_deletions().await
     }
 

@@ -32,7 +32,8 @@ pub(crate) fn get(management: &Management, context: &RequestContext, query: &Que
     }))
 }
 
-fn cloud(management: &Management, context: &RequestContext) -> Value {
+/// The cloud that this installation is.
+pub(crate) fn cloud(management: &Management, context: &RequestContext) -> Value {
     let endpoints = &context.endpoints;
     let suffix = management.login_servers().suffix();
     let (arm, graph) = (&endpoints.management, format!("{}/", endpoints.graph));

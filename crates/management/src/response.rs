@@ -20,6 +20,12 @@ pub(crate) fn of_answer(context: &RequestContext, answer: Answer) -> Response<Bo
     {
         headers.insert(header::ETAG, value);
     }
+    if let Some(operation) = answer.async_operation
+        && let Ok(value) = HeaderValue::try_from(format!("{}{operation}", context.endpoints.management))
+    {
+        headers.insert(AZURE_ASYNC_OPERATION, value);
+        headers.insert(header::RETRY_AFTER, SOON);
+    }
     if let Some(location) = answer.location
         && let Ok(value) = HeaderValue::try_from(format!("{}{location}", context.endpoints.management))
     {
@@ -123,6 +129,7 @@ const LATER: HeaderValue = HeaderValue::from_static("10");
 const X_MS_REQUEST_ID: HeaderName = HeaderName::from_static("x-ms-request-id");
 const X_MS_CORRELATION_REQUEST_ID: HeaderName = HeaderName::from_static("x-ms-correlation-request-id");
 const X_MS_CLIENT_REQUEST_ID: HeaderName = HeaderName::from_static("x-ms-client-request-id");
+const AZURE_ASYNC_OPERATION: HeaderName = HeaderName::from_static("azure-asyncoperation");
 const API_SUPPORTED_VERSIONS: HeaderName = HeaderName::from_static("api-supported-versions");
 const REMAINING_READS: HeaderName = HeaderName::from_static("x-ms-ratelimit-remaining-subscription-reads");
 const REMAINING_WRITES: HeaderName = HeaderName::from_static("x-ms-ratelimit-remaining-subscription-writes");

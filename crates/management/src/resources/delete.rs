@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use http::StatusCode;
 use tracing::{info, warn};
 use wharf_arm::ArmError;
-use wharf_metadata::{Connection, resources, roles};
+use wharf_metadata::{Connection, deployments, resources, roles};
 use wharf_model::ResourceId;
 
 use super::{Conditions, read};
@@ -174,6 +174,7 @@ async fn remove(c: &mut Connection, cx: &Cx, root: &Resource) -> Result<Step, Fa
     }
     // Whoever makes something of this name later must not inherit who had rights in it.
     roles::delete_at_and_below(c, &root.id).await?;
+    deployments::delete_in(c, &root.id).await?;
     step.removed.push(root.clone());
     step.is_done = true;
     Ok(step)
