@@ -216,6 +216,8 @@ impl Kind for Registries {
             REGENERATE_CREDENTIAL => credentials::regenerate(cx, call.resource()?, &call.body).await,
             GENERATE_CREDENTIALS => tokens::generate_credentials(cx, call).await,
             LIST_USAGES => usages::list(cx, call.resource()?).await,
+            // There are none beside the registry itself; `az acr show-endpoints` asks.
+            REPLICATIONS => Ok(Answer::list(Vec::new())),
             PRIVATE_LINK_RESOURCES => private_link::show(cx, call.resource()?, call.tail.as_deref()),
             _ => Err(ArmError::resource_not_found(&call.id).into()),
         }
@@ -287,6 +289,7 @@ const LIST_CREDENTIALS: &str = "listCredentials";
 const REGENERATE_CREDENTIAL: &str = "regenerateCredential";
 const GENERATE_CREDENTIALS: &str = "generateCredentials";
 const LIST_USAGES: &str = "listUsages";
+const REPLICATIONS: &str = "replications";
 const PRIVATE_LINK_RESOURCES: &str = "privateLinkResources";
 
 static ABOUT: About = About {
@@ -346,6 +349,15 @@ static ABOUT: About = About {
             has_tail: false,
             locked_by_read_only: false,
             summary: "Tells what the registry uses and how much its tier has.",
+        },
+        Action {
+            method: Method::GET,
+            name: REPLICATIONS,
+            at: ActionAt::Resource,
+            operation: "Microsoft.ContainerRegistry/registries/replications/read",
+            has_tail: false,
+            locked_by_read_only: false,
+            summary: "Lists the replicas of the registry in other regions, of which there are none.",
         },
         Action {
             method: Method::GET,

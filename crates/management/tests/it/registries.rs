@@ -371,6 +371,8 @@ async fn secrets_are_for_those_who_may_ask_for_them() {
     let link = arm.get(&format!("{registry}/privateLinkResources/Registry")).await;
     assert_eq!((link.status.as_u16(), &link.body["name"]), (200, &json!("registry")));
     assert_eq!(arm.get(&format!("{registry}/privateLinkResources/other")).await.status, 404);
+    assert_eq!(arm.get(&format!("{registry}/replications")).await.body, json!({"value": []}));
+    assert_eq!(arm.get(&format!("{registry}/replications/westus")).await.status, 404);
 }
 
 #[tokio::test]
