@@ -8,7 +8,8 @@
 pub struct Versions {
     /// Those that are advertised, the oldest first.
     pub listed: &'static [&'static str],
-    /// Whether there are no others. Where we do not know them all, any between the first and the last is taken.
+    /// Whether there are no others. Where we do not know them all, any from the first on is taken, up to the year for
+    /// which this was written.
     pub is_complete: bool,
 }
 
@@ -24,7 +25,7 @@ impl Versions {
     pub fn find(self, version: &str) -> Option<String> {
         let version = version.to_ascii_lowercase();
         let oldest = self.listed.first().copied().unwrap_or_default();
-        let is_between = || is_version(&version) && oldest <= version.as_str() && version.as_str() <= self.newest();
+        let is_between = || is_version(&version) && oldest <= version.as_str() && version.as_str() <= LATEST;
         let is_known = self.listed.contains(&version.as_str()) || !self.is_complete && is_between();
         is_known.then_some(version)
     }
@@ -40,6 +41,9 @@ pub fn is_version(text: &str) -> bool {
             .enumerate()
             .all(|(at, byte)| if at == 4 || at == 7 { *byte == b'-' } else { byte.is_ascii_digit() })
 }
+
+/// The last day of the year for which the tables were written.
+const LATEST: &str = "2026-12-31-preview";
 
 /// Microsoft.ContainerRegistry, tasks and agent pools apart.
 pub const CONTAINER_REGISTRY: Versions = Versions {
@@ -163,6 +167,7 @@ pub const MANAGED_IDENTITY: Versions = Versions {
         "2023-07-31-preview",
         "2024-11-30",
         "2025-01-31-preview",
+        "2025-05-31-preview",
     ],
     is_complete: false,
 };

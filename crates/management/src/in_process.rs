@@ -162,6 +162,9 @@ impl Management {
 
     async fn write(&self, cx: &Cx, id: &ResourceId, verb: Verb, body: Map<String, Value>) -> Result<Answer, Failure> {
         match self.target(cx, id).await? {
+            Target::Kind(entry, _) if verb == Verb::Patch && !entry.about.patch => {
+                Err(Failure::method(&Method::PATCH, &[Method::GET, Method::PUT, Method::DELETE]))
+            }
             Target::Kind(entry, id) => self.write_resource(cx, &entry, &id, verb, body, Conditions::default()).await,
             Target::Service(entry, scope, rest) => {
                 let method = if verb == Verb::Put { Method::PUT } else { Method::PATCH };

@@ -33,7 +33,7 @@ async fn tokens_are_for_us_and_for_now() {
     let arm = Arm::start().await;
     let (identity, now) = (arm.server.identity().clone(), wharf_model::Clock::now(arm.server.clock().as_ref()));
     let new = wharf_identity::directory::NewClient {
-        tenant_id: crate::arm::TENANT.parse().unwrap(),
+        tenant_id: crate::arm::TENANT,
         display_name: "app".into(),
         app_id: None,
         secret: None,

@@ -14,7 +14,8 @@ use wharf_metadata::roles::{self, RoleAssignmentRow};
 use wharf_model::{AccessNote, Client, Clock as _, Endpoints, PrincipalId, RequestContext, ResourceId};
 use wharf_testkit::TestServer;
 
-pub(crate) const TENANT: &str = TestServer::TENANT;
+/// [`TestServer::TENANT`].
+pub(crate) const TENANT: Uuid = uuid::uuid!("00000000-0000-4000-8000-00000000000a");
 pub(crate) const SUBSCRIPTION: &str = TestServer::SUBSCRIPTION;
 /// A subscription that is not there.
 pub(crate) const NOWHERE: &str = "5ab00000-0000-4000-8000-00000000000f";
@@ -53,13 +54,7 @@ impl Arm {
     /// A token of a new service principal with a role at a scope.
     pub(crate) async fn principal(&self, name: &str, role: Uuid, scope: &str) -> String {
         let (identity, now) = (self.server.identity().clone(), self.server.clock().now());
-        let new = NewClient {
-            tenant_id: TENANT.parse().unwrap(),
-            display_name: name.into(),
-            app_id: None,
-            secret: None,
-            now,
-        };
+        let new = NewClient { tenant_id: TENANT, display_name: name.into(), app_id: None, secret: None, now };
         let created = self
             .management
             .database()

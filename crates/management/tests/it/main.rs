@@ -14,4 +14,5 @@ mod plane;
 mod races;
 mod registries;
 mod subscriptions;
+mod tags;
 mod tokens;
