@@ -1,6 +1,8 @@
 //! `wharf identity`: who can sign in, and with what.
 
 mod app;
+mod endpoint;
+mod federation;
 mod find;
 mod group;
 mod managed;
@@ -46,6 +48,17 @@ pub(super) enum IdentityCommand {
     /// Managed identities, which belong to resources
     #[command(after_help = "Examples:\n  wharf identity managed list\n  wharf identity managed show builder")]
     Managed(managed::ManagedArgs),
+    /// Issuers outside (Entra ID, Keycloak, Dex, GitHub Actions, Kubernetes) that vouch for people and programs
+    #[command(after_help = "Examples:\n  \
+        wharf identity federation issuer add github --issuer https://token.actions.githubusercontent.com\n  \
+        wharf identity federation rule add --issuer github --audience api://wharf \
+        --subject repo:contoso/app:ref:refs/heads/main --principal ci")]
+    Federation(federation::FederationArgs),
+    /// Endpoints at which programs get tokens without a secret that signs in anywhere else
+    #[command(after_help = "Examples:\n  \
+        wharf identity endpoint add builder\n  \
+        wharf identity endpoint list")]
+    Endpoint(endpoint::EndpointArgs),
 }
 
 /// What every command takes.
@@ -73,6 +86,8 @@ impl IdentityCommand {
             Self::Group(args) => &args.command.flags().common,
             Self::App(args) => &args.command.flags().common,
             Self::Managed(args) => &args.command.flags().common,
+            Self::Federation(args) => &args.command.flags().common,
+            Self::Endpoint(args) => &args.command.flags().common,
         }
     }
 }
@@ -83,6 +98,8 @@ pub(super) async fn run(command: &IdentityCommand, app: &App) -> Result<ExitCode
         IdentityCommand::Group(args) => group::run(&args.command, app).await?,
         IdentityCommand::App(args) => app::run(&args.command, app).await?,
         IdentityCommand::Managed(args) => managed::run(&args.command, app).await?,
+        IdentityCommand::Federation(args) => federation::run(&args.command, app).await?,
+        IdentityCommand::Endpoint(args) => endpoint::run(&args.command, app).await?,
     }
     Ok(ExitCode::SUCCESS)
 }
