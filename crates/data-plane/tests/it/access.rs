@@ -64,13 +64,30 @@ async fn wrong_credentials_are_refused_on_every_route_and_told_so() {
         ("another registry's token", server.bearer(&foreign)),
     ];
     for (what, client) in &clients {
-        for (row, method) in every_call().filter(|(row, _)| row.need != Need::Nothing) {
-            let answer = call(client, row, method).await;
+        for (number, (row, method)) in every_call().filter(|(row, _)| row.need != Need::Nothing).enumerate() {
+            // From another address each time: whoever fails again and again is told to wait.
+            let answer = call(&client.from(&format!("203.0.113.{number}")), row, method).await;
             assert_eq!(answer.status, 401, "{what}, {method} {}: {answer}", row.path);
             let challenge = answer.header("www-authenticate");
             assert!(challenge.ends_with(",error=\"invalid_token\""), "{what}, {method} {}: {challenge}", row.path);
         }
     }
+}
+
+#[tokio::test]
+async fn whoever_fails_again_and_again_must_wait_and_nobody_else() {
+    let server = server_with_an_image().await;
+    let guesser = server.basic(TestServer::REGISTRY, "wrong").from("203.0.113.7");
+    for _ in 0..10 {
+        assert_eq!(guesser.get("/v2/").await.status, 401);
+    }
+    let told = guesser.get("/v2/").await;
+    assert_eq!((told.status, told.code().as_str()), (429, "TOOMANYREQUESTS"));
+    assert!(told.header("retry-after").parse::<u64>().unwrap() > 0);
+    assert_eq!(server.admin().from("203.0.113.7").get("/v2/").await.status, 429, "not even with the right one");
+    assert_eq!(server.admin().from("203.0.113.8").get("/v2/").await.status, 200);
+    let token = server.token("web", &[Action::Pull]).await;
+    assert_eq!(token.from("203.0.113.7").get("/v2/").await.status, 200, "a token is no guess");
 }
 
 #[tokio::test]
