@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use wharf_arm::{ArmError, Code};
-use wharf_identity::may;
+use wharf_identity::{Credentials, may};
 use wharf_model::{Action, Clock, ResourceKind};
 
 use crate::plane::Plane;
@@ -298,6 +298,45 @@ async fn changes_of_scope_map_and_status_count_at_once() {
     assert!(!plane.may_enter(&one).await);
     plane.patch_token("agent", json!({"status": "enabled", "scopeMapId": null})).await.unwrap();
     assert!(plane.may_pull(&one, "elsewhere").await);
+}
+
+#[tokio::test]
+async fn what_was_issued_ends_with_its_password_and_no_other() {
+    let plane = contoso().await;
+    let row = plane.row("contoso").await;
+    let identity = plane.management.identity();
+    let [one, two] = plane.agent().await;
+    // An access token and a refresh token against a password.
+    let issue = async |password: &str| {
+        let caller = plane.sign_in("contoso", "agent", password).await.unwrap();
+        let scopes = ["repository:team/app:pull".parse().unwrap()];
+        let access = identity.access_token(&row, "contoso.example.com", &caller, &scopes).await.unwrap();
+        (access, identity.refresh_token(&row, "contoso.example.com", &caller).await.unwrap())
+    };
+    let count = async |(access, refresh): &(String, String)| {
+        let access = identity.authenticate(&row, Credentials::Bearer(access), None).await;
+        let refresh = identity.authenticate(&row, Credentials::RefreshToken(refresh), None).await;
+        (access.is_ok(), refresh.is_ok())
+    };
+    let (by_one, by_two) = (issue(&one).await, issue(&two).await);
+    assert_eq!((count(&by_one).await, count(&by_two).await), ((true, true), (true, true)));
+
+    let later = plane.clock.now() + Duration::from_mins(5);
+    let renewed = plane.generate("agent", json!({"name": "password1", "expiry": later.to_string()})).await.unwrap();
+    assert_eq!((count(&by_one).await, count(&by_two).await), ((false, false), (true, true)));
+
+    let by_renewed = issue(&values(&renewed)[0]).await;
+    assert_eq!(count(&by_renewed).await, (true, true));
+    plane.clock.advance(Duration::from_mins(5));
+    assert_eq!((count(&by_renewed).await, count(&by_two).await), ((false, false), (true, true)));
+
+    plane.patch_token("agent", json!({"status": "disabled"})).await.unwrap();
+    assert_eq!(count(&by_two).await, (false, false));
+    plane.patch_token("agent", json!({"status": "enabled"})).await.unwrap();
+    assert_eq!(count(&by_two).await, (false, false), "enabling it again revives nothing");
+    let again = issue(&two).await;
+    plane.delete("registries/contoso/tokens/agent").await.unwrap();
+    assert_eq!(count(&again).await, (false, false));
 }
 
 #[tokio::test]
