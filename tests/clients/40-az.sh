@@ -125,7 +125,7 @@ an_identity_signs_in_without_a_secret() {
   az identity create -g identities -n worker >/dev/null
   az role assignment create --assignee-object-id "$(query principalId identity show -g identities -n worker)" \
     --assignee-principal-type ServicePrincipal --role Reader --scope "/subscriptions/$SUBSCRIPTION" >/dev/null
-  lines=$("$WHARF" identity managed endpoint worker --data "$DATA")
+  lines=$("$WHARF" identity endpoint add worker --data "$DATA")
   eval "$(grep -oE '^(export )?IDENTITY_(ENDPOINT|HEADER)=.*' <<<"$lines")"
   export IDENTITY_ENDPOINT IDENTITY_HEADER
   as managed az cloud register -n wharf --endpoint-resource-manager "$ARM"
