@@ -3,6 +3,7 @@
 mod access;
 mod arm;
 mod authorization;
+mod deployments;
 mod documents;
 mod groups;
 mod http;
