@@ -296,7 +296,11 @@ mod tests {
         /// An example must be understood, or it misleads.
         fn check_example(line: &str) {
             let simple = line.split(['|', '<', '>', '&']).next().unwrap_or_default();
-            let words = simple.split_whitespace().map(|word| word.trim_matches('"'));
+            // Every second piece stands between quotes.
+            let words = simple.split('"').enumerate().flat_map(|(position, piece)| match position % 2 {
+                0 => piece.split_whitespace().collect(),
+                _ => vec![piece],
+            });
             let parsed = Cli::command().try_get_matches_from(words);
             assert!(parsed.is_ok(), "{line}: {}", parsed.unwrap_err());
         }
