@@ -47,7 +47,8 @@ impl Arm {
         let server = TestServer::start().await;
         let management = server.management().clone();
         let mut arm = Self { server, management, owner: String::new() };
-        arm.owner = arm.principal("owner", OWNER, "/").await;
+        let owner = arm.server.identity().find_principal_by_app(TestServer::OWNER.parse().unwrap()).await.unwrap();
+        arm.owner = arm.token(owner.unwrap().id, HOST).await;
         arm
     }
 
