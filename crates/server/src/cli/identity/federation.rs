@@ -46,7 +46,7 @@ enum IssuerCommand {
     /// Trust an issuer. Its tokens stand for nobody until a rule says so
     #[command(after_help = "Examples:\n  \
         wharf identity federation issuer add github --issuer https://token.actions.githubusercontent.com\n  \
-        wharf identity federation issuer add dex --issuer https://dex.example.com --display-name \"Company account\" \
+        wharf identity federation issuer add dex --issuer https://dex.example.com --display-name Company \
         --client-id wharf --client-secret-stdin --scope email --scope profile < secret.txt\n  \
         wharf identity federation issuer add cluster --issuer https://kubernetes.default.svc.cluster.local \
         --keys jwks.json\n\
