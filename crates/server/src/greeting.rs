@@ -38,7 +38,8 @@ fn greeting(data: &DataDir, addresses: &ServerFile, credentials: &RegistryCreden
          \x20   {line}\n\
          \n\
          The credentials are in {}.\n\
-         `wharf connect docker` shows more ways, and those of podman, helm and oras.\n\n",
+         `wharf connect docker` shows more ways, and those of podman, helm and oras; `wharf connect az` those of the Azure \
+         CLI.\n\n",
         data.credentials_file().display()
     )
 }

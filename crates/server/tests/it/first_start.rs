@@ -6,6 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::harness::{Server, run, serve_command};
+use crate::services::Services;
 
 #[tokio::test]
 async fn the_first_start_makes_what_a_laptop_needs() {
@@ -94,6 +95,18 @@ async fn secrets_can_be_preset_and_later_presets_are_not_ignored_silently() {
 }
 
 #[tokio::test]
+async fn what_is_deleted_later_is_not_made_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().join("data");
+    let first = Server::start_on(&data, |_| {});
+    crate::harness::done(&data, &["registry", "delete", "wharf", "--yes"]);
+    first.stop();
+    let second = Server::start_on(&data, |_| {});
+    assert_eq!(second.get_from("localhost", "/v2/").await.status(), 404);
+    Services::at(&second, "localhost").sign_in().await;
+}
+
+#[tokio::test]
 async fn a_first_start_that_is_killed_anywhere_is_completed_by_the_next() {
     // One directory that sees many deaths, ever later, and several that see one.
     let directory = tempfile::tempdir().unwrap();
@@ -123,6 +136,13 @@ async fn completes(data: &Path) {
     let url = format!("https://localhost:{}/v2/", server.https.port());
     let client = crate::harness::client_trusting(&authority);
     assert_eq!(client.get(url).send().await.unwrap().status(), 401);
+    let services = Services::at(&server, "localhost");
+    let token = services.sign_in().await;
+    let subscription = server.credentials()["subscriptionId"].as_str().unwrap().to_owned();
+    let registries =
+        format!("/subscriptions/{subscription}/resourceGroups/default/providers/Microsoft.ContainerRegistry");
+    let listed = services.get(&token, &format!("{registries}/registries?api-version=2025-11-01")).await;
+    assert_eq!(listed["value"][0]["name"], "wharf", "{listed}");
     server.stop();
     let listed: Vec<_> = std::fs::read_dir(data).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert!(data.join("credentials.json").exists(), "{listed:?}");
