@@ -1,71 +1,34 @@
-//! The plane under test: on a temporary database, with a clock that moves only when told to, a subscription and the
-//! resource group `default`.
+//! The plane under test, for callers in process: everything is done as the operator, in the resource group `default`.
 
 use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
-use tempfile::TempDir;
-use uuid::Uuid;
 use wharf_arm::ArmError;
-use wharf_blobs::FileStore;
-use wharf_identity::{Caller, Credentials, Identity, SealingKey, SystemRandom};
-use wharf_management::{Actor, Answer, Failure, Management};
-use wharf_metadata::subscriptions::{self, SubscriptionRow, TenantRow};
-use wharf_metadata::{Database, DatabaseUrl, RegistryRow, registries};
-use wharf_model::{Clock, FakeClock, LoginServers, ResourceId, Timestamp};
-use wharf_registry::{Artifacts, Settings};
+use wharf_identity::{Caller, Credentials};
+use wharf_management::{Actor, Answer, Cx, Failure, Management};
+use wharf_metadata::{RegistryRow, registries};
+use wharf_model::{FakeClock, ResourceId};
+use wharf_testkit::TestServer;
 
 pub(crate) struct Plane {
     pub(crate) management: Management,
     pub(crate) clock: Arc<FakeClock>,
-    _directory: TempDir,
+    _server: TestServer,
 }
-
-/// The id of the subscription.
-pub(crate) const SUBSCRIPTION: &str = "7a1f0a52-0000-4000-8000-000000000001";
 
 impl Plane {
     pub(crate) async fn start() -> Self {
-        let directory = TempDir::new().unwrap();
-        let url = DatabaseUrl::Sqlite(directory.path().join("wharf.db"));
-        let database = Database::open(&url).await.unwrap();
-        let blobs = FileStore::open(directory.path().join("blobs")).unwrap();
-        let clock = Arc::new(FakeClock::at(Timestamp::from_unix_seconds(1_790_000_000)));
-        let sealing = Arc::new(SealingKey::ephemeral(&SystemRandom));
-        let identity = Identity::new(database.clone(), sealing, clock.clone());
-        identity.start().await.unwrap();
-        let artifacts = Artifacts::new(database.clone(), Arc::new(blobs), clock.clone(), Settings::default(), &[7; 32]);
-        let login_servers = Arc::new(LoginServers::new("example.com", 443, None));
-        let management = Management::new(artifacts, identity, clock.clone(), login_servers);
-
-        let now = clock.now();
-        let (name, tenant_id) = ("default".to_owned(), Uuid::new_v4());
-        let tenant = TenantRow {
-            id: tenant_id,
-            display_name: name.clone(),
-            default_domain: "example.com".into(),
-            created_at: now,
-        };
-        let subscription =
-            SubscriptionRow { id: SUBSCRIPTION.parse().unwrap(), tenant_id, display_name: name, created_at: now };
-        let made = database.write(move |c| {
-            Box::pin(async move {
-                subscriptions::insert_tenant(c, &tenant).await?;
-                subscriptions::insert(c, &subscription).await
-            })
-        });
-        made.await.unwrap();
-        let plane = Self { management, clock, _directory: directory };
-        plane.put("", json!({"location": "eastus"})).await.unwrap();
-        plane
+        let server = TestServer::start().await;
+        Self { management: server.management().clone(), clock: server.clock().clone(), _server: server }
     }
 
     /// An id in the resource group: `registries/contoso/tokens/agent`, or the group's own when `path` is empty.
     pub(crate) fn id(path: &str) -> ResourceId {
-        let group = format!("/subscriptions/{SUBSCRIPTION}/resourceGroups/default");
-        let text =
-            if path.is_empty() { group } else { format!("{group}/providers/Microsoft.ContainerRegistry/{path}") };
-        text.parse().unwrap()
+        let group = TestServer::GROUP;
+        match path {
+            "" => group.parse().unwrap(),
+            path => format!("{group}/providers/Microsoft.ContainerRegistry/{path}").parse().unwrap(),
+        }
     }
 
     pub(crate) async fn put(&self, path: &str, body: Value) -> Result<Answer, ArmError> {
@@ -115,10 +78,7 @@ impl Plane {
         self.management.identity().authenticate(&row, credentials, None).await.ok()
     }
 
-    async fn as_operator<T>(
-        &self,
-        work: impl AsyncFnOnce(wharf_management::Cx) -> Result<T, Failure>,
-    ) -> Result<T, ArmError> {
+    async fn as_operator<T>(&self, work: impl AsyncFnOnce(Cx) -> Result<T, Failure>) -> Result<T, ArmError> {
         work(self.management.cx(Actor::Operator)).await.map_err(|failure| {
             assert!(!failure.error().status.is_server_error(), "{}", wharf_model::error_chain(&failure));
             failure.error().clone()
