@@ -292,6 +292,7 @@ pub(super) async fn run(command: &AppCommand, app: &App) -> Result<(), anyhow::E
             entries.push(CertificateEntry::New { key_id, display_name, certificate, starts_at: None, ends_at: None });
             let added = app.identity.set_certificates(holder, entries).await;
             added.with_context(|| format!("cannot add the certificate to the application {}", args.app))?;
+            app.let_server_notice().await;
             show(app, &row, principal.as_ref(), output).await
         }
         AppCommand::Certificate(CertificateArgs { command: CertificateCommand::Delete(args) }) => {
@@ -352,6 +353,8 @@ async fn create_secret(args: &CreateSecretArgs, app: &App, output: Output) -> Re
     };
     let added = app.identity.add_secret(Holder::Application(row.id), new).await;
     let (credential, text) = added.with_context(|| format!("cannot add a secret to the application {}", args.app))?;
+    // Else a running server may refuse it for a moment.
+    app.let_server_notice().await;
     print_created(app, &row, principal.as_ref(), Some(&(credential, text)), "Added a secret to the application", output)
 }
 
