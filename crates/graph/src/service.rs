@@ -74,7 +74,7 @@ impl Graph {
         }
         // Who has no token learns nothing, not even which paths there are.
         let caller = self.admit(context, &parts.headers).await?;
-        note.caller = Some(caller.name.as_str().into());
+        note.caller = Some(caller.account().into());
         let route = route?;
         let path = parts.uri.path();
         let path = path.strip_prefix("/graph").filter(|rest| rest.starts_with('/')).unwrap_or(path).trim_matches('/');

@@ -21,3 +21,11 @@ pub struct Principal {
     /// The groups that it is in, directly or through other groups.
     pub groups: Vec<PrincipalId>,
 }
+
+impl Principal {
+    /// The name that it signs in by, and that logs know it by: the application id, or the user principal name.
+    #[must_use]
+    pub fn account(&self) -> String {
+        self.app_id.map_or_else(|| self.name.clone(), |id| id.to_string())
+    }
+}

@@ -122,7 +122,7 @@ async fn hand_out(call: &Call<'_>, signed_in: &SignedIn, resource: &str) -> Hand
                     "token_type": "Bearer",
                 }),
             );
-            Handed { response, caller: Some(principal.name.clone()), cause: None }
+            Handed { response, caller: Some(principal.account()), cause: None }
         }
         Err(cause) => {
             let status = StatusCode::SERVICE_UNAVAILABLE;

@@ -118,7 +118,7 @@ impl TokenRequest<'_> {
             body.insert("refresh_token".into(), token.into());
         }
         body.insert("client_info".into(), client_info(principal).into());
-        Ok((answer::json(StatusCode::OK, &Value::Object(body)), principal.name.clone()))
+        Ok((answer::json(StatusCode::OK, &Value::Object(body)), principal.account()))
     }
 
     /// What every answer says of an access token. Version 1.0 wrote numbers as texts.

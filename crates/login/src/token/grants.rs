@@ -35,7 +35,7 @@ impl TokenRequest<'_> {
         };
         let access = self.call.identity.issue_principal_token(&grant).await?;
         let body = Value::Object(self.body(&access, audience));
-        Ok((answer::json(StatusCode::OK, &body), proven.signed_in.principal.name.clone()))
+        Ok((answer::json(StatusCode::OK, &body), proven.signed_in.principal.account()))
     }
 
     /// A device for the person who approved it.
