@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 
 use secrecy::{ExposeSecret as _, SecretString};
 use uuid::Uuid;
+use wharf_egress::Egress;
+use wharf_metadata::Connection;
 use wharf_metadata::directory::principals;
 use wharf_metadata::federation::{self, IssuerRow, IssuerSettings, RuleRow, StandsForRow};
-use wharf_metadata::Connection;
 use wharf_model::{PrincipalId, Timestamp};
 
-use super::discovery::{DiscoveryError, read_keys, trusted_url};
+use super::discovery::{DiscoveryError, IssuerState, read_keys, trusted_url};
 use super::trust::secret_context;
 use crate::Error;
 use crate::identity::Identity;
@@ -145,9 +146,8 @@ impl Identity {
     pub async fn add_issuer(&self, new: NewIssuer) -> Result<Issuer, FederationError> {
         check_issuer(&new)?;
         let id = Uuid::new_v4();
-        let seal = |secret: &SecretString| {
-            self.parts().sealing.seal(&secret_context(id), secret.expose_secret().as_bytes())
-        };
+        let seal =
+            |secret: &SecretString| self.parts().sealing.seal(&secret_context(id), secret.expose_secret().as_bytes());
         let row = IssuerRow {
             id,
             name: new.name.to_ascii_lowercase(),
@@ -178,15 +178,16 @@ impl Identity {
         Ok(self.trust().await?.issuers.iter().map(|row| shown(row)).collect())
     }
 
-    /// Asks an issuer for its configuration and keys, and tells what is wrong if it cannot be used.
+    /// Asks an issuer for its configuration and keys, and tells what is wrong if it cannot be used. It is reached as
+    /// `egress` allows; as this process is allowed to, if that is not given.
     ///
     /// # Errors
     /// When there is no such issuer, or it is of no use.
-    pub async fn test_issuer(&self, name: &str) -> Result<(), FederationError> {
+    pub async fn test_issuer(&self, name: &str, egress: Option<&Egress>) -> Result<(), FederationError> {
         let trust = self.trust().await?;
         let issuer = trust.find_by_name(name).ok_or_else(|| not_found("issuer", name))?;
-        let federation = &self.parts().federation;
-        federation.state(issuer).get(&federation.egress, issuer, self.parts().clock.now()).await?;
+        let egress = egress.unwrap_or(&self.parts().federation.egress);
+        IssuerState::default().get(egress, issuer, self.parts().clock.now()).await?;
         Ok(())
     }
 
@@ -255,9 +256,8 @@ impl Identity {
     /// When the database fails.
     pub async fn list_federation_rules(&self) -> Result<Vec<Rule>, Error> {
         let trust = self.trust().await?;
-        let rules_of = |row: &IssuerRow| {
-            trust.rules_of(row.id).map(|rule| shown_rule(rule, &row.name)).collect::<Vec<_>>()
-        };
+        let rules_of =
+            |row: &IssuerRow| trust.rules_of(row.id).map(|rule| shown_rule(rule, &row.name)).collect::<Vec<_>>();
         let mut rules: Vec<Rule> = trust.issuers.iter().flat_map(|row| rules_of(row)).collect();
         rules.sort_by_key(|rule| (rule.created_at, rule.id));
         Ok(rules)
@@ -280,10 +280,8 @@ impl Identity {
     /// Whether somebody has a user name, switched on or not.
     pub(crate) async fn is_user_name_taken(&self, name: &str) -> Result<bool, Error> {
         let name = name.to_owned();
-        let find = self
-            .parts()
-            .database
-            .read(move |c| Box::pin(async move { principals::find_by_user_name(c, &name).await }));
+        let find =
+            self.parts().database.read(move |c| Box::pin(async move { principals::find_by_user_name(c, &name).await }));
         Ok(find.await?.is_some())
     }
 }
@@ -323,7 +321,10 @@ fn check_rule(new: &NewRule) -> Result<(), FederationError> {
         return Err(invalid("rule", &format!("may have {MOST_CONDITIONS} conditions at most")));
     }
     if !new.conditions.iter().all(|(claim, pattern)| fits(claim) && fits(pattern)) {
-        return Err(invalid("condition", &format!("must have a claim and a pattern of 1 to {LONGEST_VALUE} characters")));
+        return Err(invalid(
+            "condition",
+            &format!("must have a claim and a pattern of 1 to {LONGEST_VALUE} characters"),
+        ));
     }
     if new.audience.as_deref().is_some_and(|audience| !fits(audience)) {
         return Err(invalid("audience", &format!("must have 1 to {LONGEST_VALUE} characters")));

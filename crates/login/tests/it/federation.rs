@@ -254,7 +254,7 @@ async fn an_issuer_that_is_away_is_done_without_for_a_while() {
     claims["iss"] = json!("http://127.0.0.1:9/");
     let reply = present(&server, &server.app_id(), &provider.sign(&claims)).await;
     assert_eq!(reply.error(), (401, "invalid_client".into(), 5_000_224));
-    assert!(server.identity.test_issuer("gone").await.is_err());
+    assert!(server.identity.test_issuer("gone", None).await.is_err());
 }
 
 #[tokio::test]
@@ -265,7 +265,7 @@ async fn internal_issuers_are_not_reached_unless_allowed() {
     {
         let new = NewIssuer { name: "internal".into(), issuer: issuer.into(), ..NewIssuer::default() };
         server.identity.add_issuer(new).await.unwrap();
-        let error = server.identity.test_issuer("internal").await.unwrap_err();
+        let error = server.identity.test_issuer("internal", None).await.unwrap_err();
         let told = wharf_model::error_chain(&error).to_string();
         assert!(told.contains("internal address"), "{issuer}: {told}");
         server.identity.remove_issuer("internal").await.unwrap();

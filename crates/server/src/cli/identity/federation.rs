@@ -7,11 +7,13 @@ use anyhow::Context as _;
 use clap::{ArgGroup, Args, Subcommand};
 use serde::Serialize;
 use uuid::Uuid;
+use wharf_egress::Egress;
 use wharf_identity::federation::{Issuer, NewIssuer, NewRule, Rule, StandsFor};
 
 use super::{Flags, confirm, find, read_secret};
 use crate::app::App;
 use crate::cli::output::{Output, print, print_json, print_table};
+use crate::config::Cidr;
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct FederationArgs {
@@ -61,8 +63,10 @@ enum IssuerCommand {
         wharf identity federation issuer list --output json")]
     List(ListArgs),
     /// Ask an issuer for its configuration and keys, and tell what is wrong
-    #[command(after_help = "Examples:\n  wharf identity federation issuer test dex")]
-    Test(NamedArgs),
+    #[command(after_help = "Examples:\n  \
+        wharf identity federation issuer test dex\n  \
+        wharf identity federation issuer test dex --allow-internal 10.1.2.3")]
+    Test(TestArgs),
     /// Trust an issuer no more, and remove its rules
     #[command(after_help = "Examples:\n  wharf identity federation issuer remove dex --yes\n\
         \n\
@@ -106,9 +110,12 @@ struct ListArgs {
 }
 
 #[derive(Debug, Args)]
-struct NamedArgs {
+struct TestArgs {
     /// The issuer's name
     name: String,
+    /// Internal range that may be reached, as the server may; repeatable
+    #[arg(long, value_name = "CIDR", env = "WHARF_ALLOW_INTERNAL", value_delimiter = ',')]
+    allow_internal: Vec<Cidr>,
     #[command(flatten)]
     flags: Flags,
 }
@@ -230,7 +237,9 @@ pub(super) async fn run(command: &FederationCommand, app: &App) -> Result<(), an
                 print_issuers(&issuers, output)
             }
             IssuerCommand::Test(args) => {
-                let tested = app.identity.test_issuer(&args.name).await;
+                let egress = Egress::new(args.allow_internal.iter().map(|range| range.0));
+                let egress = Some(&egress).filter(|_| !args.allow_internal.is_empty());
+                let tested = app.identity.test_issuer(&args.name, egress).await;
                 tested.with_context(|| format!("the issuer {} cannot be used", args.name))?;
                 print(&format!("The issuer {} answers, and has keys.\n", args.name))
             }
