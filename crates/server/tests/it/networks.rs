@@ -3,7 +3,10 @@
 use std::net::IpAddr;
 use std::time::Instant;
 
+use serde_json::json;
+
 use crate::harness::{PATIENCE, Server, builder, execute};
+use crate::services::Services;
 
 /// The status of `GET path` from `source`, with headers.
 async fn status(source: &str, url: &str, headers: &[(&str, &str)]) -> u16 {
@@ -101,4 +104,28 @@ async fn the_private_endpoint_is_open_when_the_public_network_is_not() {
     assert_eq!(answer.status(), 401);
     let metrics = reqwest::get(server.url("/metrics")).await.unwrap().text().await.unwrap();
     assert!(metrics.contains("registry_open_connections{listener=\"private-http\"}"), "{metrics}");
+}
+
+#[tokio::test]
+async fn rules_that_are_put_count_at_once_and_shut_nobody_out_of_the_management_api() {
+    let server = Server::start();
+    let services = Services::at(&server, "localhost");
+    let token = services.sign_in().await;
+    let subscription = server.credentials()["subscriptionId"].as_str().unwrap().to_owned();
+    let path = format!(
+        "/subscriptions/{subscription}/resourceGroups/default/providers/Microsoft.ContainerRegistry/registries/wharf\
+         ?api-version=2025-11-01"
+    );
+    let url = server.url("/v2/");
+    assert_eq!(status("127.0.0.2", &url, &[]).await, 401);
+    let rules = json!({"defaultAction": "Deny", "ipRules": [{"action": "Allow", "value": "127.0.0.2"}]});
+    services.patch(&token, &path, &json!({"properties": {"networkRuleSet": rules}})).await;
+    assert_eq!(status("127.0.0.1", &url, &[]).await, 403, "at once");
+    assert_eq!(status("127.0.0.2", &url, &[]).await, 401);
+    services.patch(&token, &path, &json!({"properties": {"publicNetworkAccess": "Disabled"}})).await;
+    assert_eq!(status("127.0.0.2", &url, &[]).await, 403);
+    let rules = json!({"defaultAction": "Allow", "ipRules": []});
+    let open = json!({"properties": {"publicNetworkAccess": "Enabled", "networkRuleSet": rules}});
+    services.patch(&token, &path, &open).await;
+    assert_eq!(status("127.0.0.1", &url, &[]).await, 401);
 }

@@ -66,6 +66,13 @@ impl<'a> Services<'a> {
     }
 }
 
+impl Services<'_> {
+    pub(crate) async fn patch(&self, token: &str, path: &str, body: &Value) {
+        let answer = self.client.patch(self.url(path)).bearer_auth(token).json(body).send().await.unwrap();
+        assert_eq!(answer.status(), 200, "{}", answer.text().await.unwrap());
+    }
+}
+
 const VERSION: &str = "api-version=2025-11-01";
 
 #[tokio::test]
