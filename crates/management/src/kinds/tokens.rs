@@ -132,8 +132,13 @@ pub(crate) async fn generate_credentials(cx: &Cx, call: ActionCall) -> Result<An
     let made = cx.database().write_access(move |c| {
         Box::pin(async move {
             let Generation { token: id, names, expires_at } = asked;
-            let row = lock_registry(c, &id).await?;
+            // In the order in which every other change locks: the registry against deletion, the token, all tokens.
+            let held = resources::hold(c, &registry).await?;
+            if held.is_none_or(|held| held.is_deleting) {
+                return Err(ArmError::parent_not_found(&registry, &id).into());
+            }
             let resource = resources::find_to_change(c, &id).await?;
+            let row = lock_registry(c, &id).await?;
             let token = tokens::find_by_name(c, row.id, name_of(&id)).await?;
             let (Some(mut resource), Some(token)) = (resource, token) else {
                 return Err(Failure::from(ArmError::resource_not_found(&id)));
