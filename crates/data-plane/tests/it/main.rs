@@ -2,6 +2,7 @@
 
 mod access;
 mod blobs;
+mod exchange;
 mod headers;
 mod lists;
 mod manifests;
