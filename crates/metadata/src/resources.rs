@@ -215,11 +215,19 @@ pub async fn update(c: &mut Connection, new: &ResourceRow) -> Result<(), Error> 
 }
 
 async fn insert_tags(c: &mut Connection, row: i64, new: &ResourceRow) -> Result<(), Error> {
-    const SQL: &str = "INSERT INTO resource_tags (resource_row, name_key, name, value) VALUES ($1, $2, $3, $4)
-         ON CONFLICT (resource_row, name_key) DO NOTHING";
+    const SQL: &str = "INSERT INTO resource_tags (resource_row, name_key, value, subscription_key, resource_key)
+         VALUES ($1, $2, $3, $4, $5) ON CONFLICT (resource_row, name_key) DO NOTHING";
+    let subscription = Keys::of(&new.id).subscription;
     for (name, value) in &new.tags {
         on_engine!(&mut *c, c => {
-            sqlx::query(SQL).bind(row).bind(name.to_lowercase()).bind(name).bind(value).execute(c).await?;
+            sqlx::query(SQL)
+                .bind(row)
+                .bind(name.to_lowercase())
+                .bind(value)
+                .bind(&subscription)
+                .bind(new.id.key())
+                .execute(c)
+                .await?;
         });
     }
     Ok(())
@@ -293,35 +301,55 @@ pub async fn list(
     limit: i64,
 ) -> Result<Vec<ResourceRow>, Error> {
     let (column, scope) = match within {
-        Within::Parent(id) => ("parent_key", id.key()),
-        Within::Group(id) => ("group_key", id.key()),
-        Within::Subscription(id) => ("subscription_key", id.key()),
+        Within::Parent(id) => ("parent_key", id),
+        Within::Group(id) => ("group_key", id),
+        Within::Subscription(id) => ("subscription_key", id),
     };
-    let mut texts = vec![scope, after];
-    let mut sql = concat!("SELECT ", columns!(), " FROM resources r").to_owned();
-    let mut conditions = format!(" WHERE r.{column} = $1 AND r.resource_key > $2");
+    let subscription = Keys::of(scope).subscription;
+    let mut texts = vec![scope.key(), after];
+    let mut conditions = format!(" WHERE r.{column} = $1");
     let mut add = |condition: &str, text| {
         texts.push(text);
         conditions.push_str(&condition.replace('?', &format!("${}", texts.len())));
     };
-    if let Some(kind) = &wanted.kind {
-        add(" AND r.type_key = ?", kind.as_str());
-    }
-    if let Some(name) = &wanted.name {
-        add(" AND r.name_key = ?", name.as_str());
-    }
-    if let Some((name, value)) = &wanted.tag {
-        sql.push_str(" JOIN resource_tags t ON t.resource_row = r.id");
-        add(" AND t.name_key = ?", name.as_str());
-        if let Some(value) = value {
-            add(" AND t.value = ?", value.as_str());
+    // The table that the order comes from is read first, also where the engine would choose another (SQLite takes the
+    // word `CROSS` for that); so a page costs what is on it.
+    let (from, order) = match &wanted.tag {
+        None => ("resources r", "r"),
+        Some((name, value)) => {
+            add(" AND t.subscription_key = ?", subscription.as_str());
+            add(" AND t.name_key = ?", name.as_str());
+            if let Some(value) = value {
+                add(" AND t.value = ?", value.as_str());
+            }
+            ("resource_tags t CROSS JOIN resources r", "t")
         }
+    };
+    match (&wanted.kind, &wanted.name) {
+        (Some(kind), None) => add(" AND r.type_key = ?", kind.as_str()),
+        (kind, Some(name)) => {
+            add(" AND r.name_key = ?", name.as_str());
+            if column != "subscription_key" {
+                add(" AND r.subscription_key = ?", subscription.as_str());
+            }
+            // Not by an index: the one by names finds few, the one by types all. SQLite would take that.
+            if let Some(kind) = kind {
+                add(" AND r.type_key || '' = ?", kind.as_str());
+            }
+        }
+        (None, None) => {}
+    }
+    if wanted.tag.is_some() {
+        conditions.push_str(" AND r.id = t.resource_row");
     }
     if wanted.is_tracked {
         conditions.push_str(" AND r.is_tracked");
     }
     let limit_place = texts.len() + 1;
-    sql = format!("{sql}{conditions} ORDER BY r.resource_key LIMIT ${limit_place}");
+    let columns = columns!();
+    let sql = format!(
+        "SELECT {columns} FROM {from}{conditions} AND {order}.resource_key > $2 ORDER BY {order}.resource_key LIMIT ${limit_place}"
+    );
     let rows: Vec<Columns> = on_engine!(c, c => {
         let mut query = sqlx::query_as(AssertSqlSafe(sql));
         for text in texts {

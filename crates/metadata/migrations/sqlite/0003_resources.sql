@@ -50,19 +50,21 @@ CREATE INDEX resources_in_subscription ON resources (subscription_key, type_key,
 -- The generic lists.
 CREATE INDEX resources_tracked ON resources (subscription_key, resource_key) WHERE is_tracked;
 CREATE INDEX resources_tracked_in_group ON resources (group_key, resource_key) WHERE is_tracked;
-CREATE INDEX resources_named ON resources (name_key, type_key);
+CREATE INDEX resources_named ON resources (name_key, subscription_key, resource_key);
 -- What a start has to go on with.
 CREATE INDEX resources_deleting ON resources (resource_key) WHERE is_deleting;
 
--- Tags by name, for lists that are filtered by them.
+-- Tags by name, for lists that are filtered by them; with the resource's keys, so that such lists come in their order.
 CREATE TABLE resource_tags (
-    resource_row BIGINT NOT NULL REFERENCES resources (id) ON DELETE CASCADE,
-    name_key     TEXT NOT NULL,
-    name         TEXT NOT NULL,
-    value        TEXT NOT NULL,
+    resource_row     BIGINT NOT NULL REFERENCES resources (id) ON DELETE CASCADE,
+    name_key         TEXT NOT NULL,
+    value            TEXT NOT NULL,
+    subscription_key TEXT NOT NULL,
+    resource_key     TEXT NOT NULL,
     PRIMARY KEY (resource_row, name_key)
 ) WITHOUT ROWID;
-CREATE INDEX resource_tags_by_name ON resource_tags (name_key, value, resource_row);
+CREATE INDEX resource_tags_by_name ON resource_tags (subscription_key, name_key, resource_key);
+CREATE INDEX resource_tags_by_value ON resource_tags (subscription_key, name_key, value, resource_key);
 
 -- Long-running operations, for those who poll them.
 CREATE TABLE operations (
