@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::OnceCell;
 use uuid::Uuid;
@@ -28,6 +29,7 @@ struct Plane {
     login_servers: Arc<LoginServers>,
     catalogue: Catalogue,
     tenant: OnceCell<Uuid>,
+    patience: Duration,
     /// Subscriptions that are known to be there; none is ever removed.
     subscriptions: Mutex<HashSet<Uuid>>,
 }
@@ -41,6 +43,18 @@ impl Management {
         clock: Arc<dyn Clock>,
         login_servers: Arc<LoginServers>,
     ) -> Self {
+        Self::with_patience(artifacts, identity, clock, login_servers, PATIENCE)
+    }
+
+    /// The same, with another time that a request waits for a deletion before it answers that it goes on.
+    #[must_use]
+    pub fn with_patience(
+        artifacts: Artifacts,
+        identity: Identity,
+        clock: Arc<dyn Clock>,
+        login_servers: Arc<LoginServers>,
+        patience: Duration,
+    ) -> Self {
         let catalogue = Catalogue::new(kinds::all(), services::all());
         Self(Arc::new(Plane {
             artifacts,
@@ -49,6 +63,7 @@ impl Management {
             login_servers,
             catalogue,
             tenant: OnceCell::new(),
+            patience,
             subscriptions: Mutex::default(),
         }))
     }
@@ -107,6 +122,11 @@ impl Management {
         self.resume_deletions().await
     }
 
+    /// How long a request waits for a deletion before it answers that it goes on.
+    pub(crate) fn patience(&self) -> Duration {
+        self.0.patience
+    }
+
     /// What there is.
     pub(crate) fn catalogue(&self) -> &Catalogue {
         &self.0.catalogue
@@ -146,3 +166,6 @@ impl fmt::Debug for Management {
         f.debug_struct("Management").finish_non_exhaustive()
     }
 }
+
+/// How long a request waits for a deletion, unless said otherwise: not so long that anything on the way gives up.
+const PATIENCE: Duration = Duration::from_secs(2);

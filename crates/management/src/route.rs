@@ -360,3 +360,92 @@ fn shorten(text: &str) -> String {
 
 /// The type of resource groups.
 pub(crate) const GROUPS: &str = "Microsoft.Resources/resourceGroups";
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::{kinds, services};
+
+    const SUB: &str = "/subscriptions/7a1f0a52-0000-4000-8000-000000000001";
+
+    fn catalogue() -> Catalogue {
+        Catalogue::new(kinds::all(), services::all())
+    }
+
+    fn parse(path: &str) -> String {
+        match Route::parse(&catalogue(), path) {
+            Ok(Route::Item(entry, id)) => format!("item {} {id}", entry.about.path),
+            Ok(Route::Collection(entry, scope)) => format!("list {} {scope}", entry.about.path),
+            Ok(Route::Action(entry, action, id, tail)) => {
+                format!("{} of {} {id} {}", action.name, entry.about.path, tail.unwrap_or_default())
+            }
+            Ok(Route::Service(entry, scope, rest)) => format!("{} {scope} {}", entry.about.word, rest.join(" ")),
+            Ok(other) => format!("{other:?}"),
+            Err(error) => error.code.as_str().to_owned(),
+        }
+        .replace(SUB, "S")
+    }
+
+    #[test]
+    fn paths_mean_what_they_say() {
+        let registry = format!("{SUB}/resourcegroups/G/PROVIDERS/microsoft.containerregistry/Registries/Reg");
+        for (path, meaning) in [
+            (format!("{SUB}/ResourceGroups"), "list resourceGroups S"),
+            (format!("{SUB}/resourcegroups/G/"), "item resourceGroups S/resourceGroups/G"),
+            (
+                registry.clone(),
+                "item registries S/resourceGroups/G/providers/Microsoft.ContainerRegistry/registries/Reg",
+            ),
+            (
+                format!("{registry}/TOKENS/t"),
+                "item registries/tokens S/resourceGroups/G/providers/Microsoft.ContainerRegistry/registries/Reg/tokens/t",
+            ),
+            (
+                format!("{registry}/tokens"),
+                "list registries/tokens S/resourceGroups/G/providers/Microsoft.ContainerRegistry/registries/Reg",
+            ),
+            (
+                format!("{registry}/LISTcredentials"),
+                "listCredentials of registries S/resourceGroups/G/providers/Microsoft.ContainerRegistry/registries/Reg ",
+            ),
+            (
+                format!("{registry}/privateLinkResources/registry"),
+                "privateLinkResources of registries S/resourceGroups/G/providers/Microsoft.ContainerRegistry/registries/Reg registry",
+            ),
+            (
+                format!("{registry}/providers/Microsoft.Authorization/locks/l"),
+                "item locks S/resourceGroups/G/providers/microsoft.containerregistry/Registries/Reg/providers/Microsoft.Authorization/locks/l",
+            ),
+            (format!("{SUB}/providers/Microsoft.ContainerRegistry/registries"), "list registries S"),
+            (
+                format!("{SUB}/providers/Microsoft.ContainerRegistry/checkNameAvailability"),
+                "checkNameAvailability of registries S ",
+            ),
+            ("/providers/Microsoft.Authorization/roleAssignments/x".to_owned(), "roleAssignments / x"),
+            (format!("{SUB}/resourcegroups/G/deployments/d/operations"), "deployments S/resourceGroups/G d operations"),
+            (format!("{SUB}/providers/Microsoft.ContainerRegistry/registries/Reg"), "NotFound"),
+            (format!("{SUB}/resourceGroups/G/providers/Microsoft.ContainerRegistry/planets"), "InvalidResourceType"),
+            (format!("{SUB}/resourceGroups/G/providers/Planets/x"), "InvalidResourceNamespace"),
+            (format!("{SUB}/resourceGroups/G%2Fx"), "InvalidRequestUri"),
+            ("/subscriptions/x".to_owned(), "InvalidSubscriptionId"),
+        ] {
+            assert_eq!(parse(&path), meaning, "{path}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_panics(segments in prop::collection::vec(
+            prop_oneof![
+                Just("subscriptions".to_owned()), Just("7a1f0a52-0000-4000-8000-000000000001".to_owned()), Just("providers".to_owned()),
+                Just("resourceGroups".to_owned()), Just("Microsoft.ContainerRegistry".to_owned()), Just("registries".to_owned()),
+                Just("Microsoft.Authorization".to_owned()), Just("locks".to_owned()), Just("%2e%2E".to_owned()), ".{0,5}",
+            ],
+            0..14,
+        )) {
+            let _ = parse(&format!("/{}", segments.join("/")));
+        }
+    }
+}

@@ -5,7 +5,7 @@
 //! with what is marked ([`Management::resume_deletions`]).
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use http::StatusCode;
 use tracing::{info, warn};
@@ -60,7 +60,7 @@ impl Management {
         if first.is_done {
             return Ok(done);
         }
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + self.patience();
         while Instant::now() < deadline {
             if self.delete_step(cx, id).await? {
                 return Ok(done);
@@ -192,8 +192,6 @@ async fn remove_one(c: &mut Connection, cx: &Cx, resource: &Resource) -> Result<
     Ok(true)
 }
 
-/// How long a request waits for a deletion before it answers that it goes on.
-const PATIENCE: Duration = Duration::from_secs(2);
 /// How many resources one transaction removes.
 const ROWS_PER_STEP: i64 = 100;
 /// How many deletions are gone on with at a time.

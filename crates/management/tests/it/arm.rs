@@ -52,6 +52,18 @@ impl Arm {
         arm
     }
 
+    /// The same, with a plane that waits for no deletion.
+    pub(crate) fn impatient(self) -> Self {
+        let management = Management::with_patience(
+            self.server.artifacts().clone(),
+            self.server.identity().clone(),
+            self.server.clock().clone(),
+            std::sync::Arc::new(wharf_model::LoginServers::new("example.com", 443, None)),
+            std::time::Duration::ZERO,
+        );
+        Self { management, ..self }
+    }
+
     /// A token of a new service principal with a role at a scope.
     pub(crate) async fn principal(&self, name: &str, role: Uuid, scope: &str) -> String {
         let (identity, now) = (self.server.identity().clone(), self.server.clock().now());

@@ -110,3 +110,31 @@ async fn a_group_with_much_in_it_goes_in_steps() {
     let left = arm.get(&format!("{group}/resources")).await;
     assert_eq!(left.names(), Vec::<&str>::new());
 }
+
+#[tokio::test]
+async fn a_deletion_that_takes_long_goes_on_behind_its_answer() {
+    let arm = Arm::start().await.impatient();
+    let group = arm.group("big").await;
+    for n in 0..250 {
+        let id =
+            crate::arm::id(&format!("{group}/providers/Microsoft.ManagedIdentity/userAssignedIdentities/identity-{n}"));
+        let body = json!({"location": "eastus"}).as_object().unwrap().clone();
+        arm.management.put(&arm.operator(), &id, body).await.unwrap();
+    }
+    let begun = arm.delete(&group).await;
+    assert_eq!((begun.status.as_u16(), begun.header("retry-after")), (202, "1"), "{begun:?}");
+    let location = begun.header("location").strip_prefix(crate::arm::HOST).expect("it is absolute").to_owned();
+    let mut rounds = 0;
+    loop {
+        let polled = arm.get(&location).await;
+        match polled.status.as_u16() {
+            202 => assert_eq!(polled.header("location"), begun.header("location")),
+            200 => break,
+            _ => panic!("{polled:?}"),
+        }
+        rounds += 1;
+        assert!(rounds < 1000, "it never ends");
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    assert_eq!(arm.get(&group).await.status, 404);
+}
