@@ -29,6 +29,7 @@ mod what_if;
 use async_trait::async_trait;
 use http::Method;
 use serde_json::json;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use wharf_arm::template::{self, Template};
 use wharf_arm::{ArmError, Code, versions};
 use wharf_model::ResourceId;
@@ -85,10 +86,16 @@ impl Service for Deployments {
         match (call.method.clone(), below.as_slice()) {
             (Method::GET, []) => records::get(cx, &id).await,
             (Method::HEAD, []) => records::head(cx, &id).await,
-            (Method::PUT, []) => run::put(cx, id, call).await,
+            (Method::PUT, []) => run::put(cx, id, call, admit()?).await,
             (Method::DELETE, []) => records::delete(cx, &id).await,
-            (Method::POST, ["validate"]) => prepare::validate(cx, id, call).await,
-            (Method::POST, ["whatif"]) => what_if::what_if(cx, id, call).await,
+            (Method::POST, ["validate"]) => {
+                let _permit = admit()?;
+                prepare::validate(cx, id, call).await
+            }
+            (Method::POST, ["whatif"]) => {
+                let _permit = admit()?;
+                what_if::what_if(cx, id, call).await
+            }
             (Method::POST, ["cancel"]) => records::cancel(cx, &id).await,
             (Method::POST, ["exporttemplate"]) => records::export_template(cx, &id).await,
             (Method::GET, ["operations"]) => records::list_operations(cx, &id, &call.query).await,
@@ -107,6 +114,15 @@ async fn calculate_hash(call: Call) -> Result<Answer, Failure> {
     })
     .await?;
     Ok(Answer::ok(json!({"minifiedTemplate": minified, "templateHash": hash})))
+}
+
+/// Lets a template in: each may fill as much memory as templates may, so that there are few at once in one process.
+fn admit() -> Result<SemaphorePermit<'static>, ArmError> {
+    static TEMPLATES: Semaphore = Semaphore::const_new(MOST_AT_ONCE);
+    TEMPLATES.try_acquire().map_err(|_| {
+        let text = format!("{MOST_AT_ONCE} templates are being deployed or validated; try again when one is done.");
+        ArmError::new(Code::TooManyRequests, text)
+    })
 }
 
 /// Templates are deployed to resource groups and subscriptions.
@@ -141,6 +157,9 @@ fn id_of(scope: &ResourceId, name: &str) -> Result<ResourceId, ArmError> {
 fn operation(verb: &str) -> String {
     format!("Microsoft.Resources/deployments/{verb}")
 }
+
+/// How many templates are deployed, validated or compared at once in one process.
+const MOST_AT_ONCE: usize = 32;
 
 const ENDPOINTS: &[Endpoint] = &[
     Endpoint { method: Method::GET, path: "", summary: "Lists the deployments to a scope." },

@@ -12,6 +12,7 @@ use super::limits;
 pub(crate) struct Budget {
     steps: AtomicU64,
     bytes: AtomicU64,
+    resources: AtomicU64,
 }
 
 impl Budget {
@@ -19,6 +20,16 @@ impl Budget {
     pub(crate) fn step(&self, place: &str, steps: u64) -> Result<(), TemplateError> {
         if self.steps.fetch_add(steps, Ordering::Relaxed) + steps > limits::STEPS {
             let what = format!("its expressions take more than {} steps", limits::STEPS);
+            return Err(TemplateError::TooLarge { place: place.to_owned(), what });
+        }
+        Ok(())
+    }
+
+    /// Counts one resource.
+    pub(crate) fn resource(&self, place: &str) -> Result<(), TemplateError> {
+        if self.resources.fetch_add(1, Ordering::Relaxed) >= limits::RESOURCES_ALTOGETHER {
+            let what =
+                format!("there are more than {} resources with the deployments in it", limits::RESOURCES_ALTOGETHER);
             return Err(TemplateError::TooLarge { place: place.to_owned(), what });
         }
         Ok(())

@@ -30,7 +30,9 @@ pub const EVALUATION_DEPTH: usize = 200;
 pub const VALUES: usize = 250_000;
 /// Bytes of one text that an expression returns.
 pub const TEXT_BYTES: usize = 1024 * 1024;
+/// Resources of one deployment, with the deployments in it.
+pub const RESOURCES_ALTOGETHER: u64 = 5_000;
 /// Evaluation steps of one deployment, with the deployments in it.
 pub const STEPS: u64 = 1_000_000;
 /// Bytes that the expressions of one deployment may produce altogether.
-pub const PRODUCED_BYTES: u64 = 64 * 1024 * 1024;
+pub const PRODUCED_BYTES: u64 = 32 * 1024 * 1024;

@@ -10,7 +10,7 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 use http::StatusCode;
 use serde_json::{Map, Value, json};
-use tokio::sync::Semaphore;
+use tokio::sync::SemaphorePermit;
 use tracing::{info, warn};
 use uuid::Uuid;
 use wharf_arm::template::{Mode, Planned, limits};
@@ -29,20 +29,20 @@ use crate::locks::{self, Change};
 use crate::service::Call;
 
 /// `PUT …/deployments/{name}`.
-pub(super) async fn put(cx: &Cx, id: ResourceId, call: Call) -> Result<Answer, Failure> {
+pub(super) async fn put(
+    cx: &Cx,
+    id: ResourceId,
+    call: Call,
+    permit: SemaphorePermit<'static>,
+) -> Result<Answer, Failure> {
     cx.require(&operation("write"), &id).await?;
     let prepared = prepare::prepare(cx, id, call.body).await?;
     let correlation_id = prepare::correlation(cx);
     prepare::check(cx, &prepared.id, &prepared.plan, correlation_id).await?;
-    static RUNNING: Semaphore = Semaphore::const_new(MOST_RUNNING);
-    let permit = RUNNING.try_acquire().map_err(|_| {
-        let text = format!("{MOST_RUNNING} deployments are running; try again when one has ended.");
-        ArmError::new(Code::TooManyRequests, text)
-    })?;
     let (run, is_new) = Run::begin(cx, &prepared, correlation_id, None).await?;
     let (id, run_id) = (prepared.id.clone(), run.run_id);
     let mut going = tokio::spawn(async move {
-        let _ = run.to_end(prepared).await;
+        let _ = run.finish(prepared).await;
         drop(permit);
     });
     // Most are done at once; of the others the client is told where to look.
@@ -137,7 +137,7 @@ impl Run {
     }
 
     /// Deploys, and notes how that ended. Returns what was deployed.
-    async fn to_end(mut self, prepared: Prepared) -> Result<Vec<ResourceId>, Stopped> {
+    async fn finish(mut self, prepared: Prepared) -> Result<Vec<ResourceId>, Stopped> {
         // Whatever goes wrong in the code, the deployment must not seem to run for ever.
         let outcome = AssertUnwindSafe(self.deploy(&prepared)).catch_unwind().await;
         let outcome = outcome.unwrap_or_else(|_| Err(Stopped::Failed(ArmError::internal())));
@@ -201,9 +201,8 @@ impl Run {
                     }
                 }
             } else {
-                self.deploy_resource(&mut evaluation, planned, position).await.map(|status| {
+                self.deploy_resource(&mut evaluation, planned, position).await.inspect(|_| {
                     deployed.push(planned.id.clone());
-                    status
                 })
             };
             let mut note = self.note("Create", Some(&planned.id), &outcome, started_at);
@@ -255,7 +254,7 @@ impl Run {
         cx.require(&operation("write"), &id).await.map_err(failed)?;
         let prepared = prepare::prepare_nested(&cx, &id, nested).await.map_err(failed)?;
         let (run, _) = Self::begin(&cx, &prepared, self.correlation_id, Some(self)).await.map_err(failed)?;
-        Box::pin(run.to_end(prepared)).await
+        Box::pin(run.finish(prepared)).await
     }
 
     async fn evaluate_outputs(
@@ -390,8 +389,6 @@ fn word_of(status: StatusCode) -> String {
 const PATIENCE: Duration = Duration::from_secs(3);
 /// For how long a run is believed to go on that says nothing.
 const LEASE: Duration = Duration::from_secs(60);
-/// How many deployments run at once in one process.
-const MOST_RUNNING: usize = 64;
 /// How many deployments a scope remembers. Source: Azure, "Resource group limits".
 const MOST_KEPT: i64 = 800;
 const MOST_OUTPUT_BYTES: usize = limits::TEMPLATE_BYTES;

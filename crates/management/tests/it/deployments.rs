@@ -418,6 +418,29 @@ async fn a_name_that_is_running_is_left_alone_until_it_is_stopped() {
 }
 
 #[tokio::test]
+async fn a_run_that_is_cancelled_stops_at_its_next_resource() {
+    let arm = Arm::start().await;
+    let scope = arm.group("g").await;
+    let path = path(&scope, "main");
+    let mut many = small("[format('robot-{0}', copyIndex())]");
+    many["copy"] = json!({"name": "many", "count": 800});
+    let run = arm.put(&path, body(json!({"resources": [many]})));
+    let stop = async {
+        while arm.post(&format!("{path}/cancel"), json!({})).await.status != 204 {
+            tokio::task::yield_now().await;
+        }
+    };
+    let (ended, ()) = tokio::join!(run, stop);
+    assert_eq!(ended.status, 201, "{ended:?}");
+    assert_eq!(ended.body["properties"]["provisioningState"], "Canceled");
+    let status =
+        ended.header("azure-asyncoperation").strip_prefix("https://management.example.com").unwrap().to_owned();
+    assert_eq!(arm.get(&status).await.body["status"], "Canceled");
+    let made = arm.get(&format!("{path}/operations")).await.body["value"].as_array().unwrap().len();
+    assert!(made < 800, "{made} were made");
+}
+
+#[tokio::test]
 async fn what_a_stopped_server_left_is_shown_as_failed() {
     let arm = Arm::start().await;
     let scope = arm.group("g").await;

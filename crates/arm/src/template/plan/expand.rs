@@ -102,6 +102,7 @@ impl Plan {
             let what = format!("there are more than {} resources", limits::RESOURCES);
             return Err(TemplateError::TooLarge { place: written.place.clone(), what });
         }
+        self.bindings.budget.resource(&written.place)?;
         let mut evaluator = self.early_evaluator(&written.place, loops);
         let head = Head::read(&written.source, &mut evaluator, parent, &self.scope).map_err(unexpected)?;
         let id = head.id(&written.place, &self.scope)?;

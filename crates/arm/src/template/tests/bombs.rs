@@ -129,3 +129,20 @@ fn large_resources_in_loops_are_refused() {
     let error = ends_soon(|| plan(members).map_err(|e| e.to_string()));
     assert!(error.contains("too large"), "{error}");
 }
+
+#[test]
+fn templates_in_templates_are_counted_together() {
+    let mut small = registry("[format('r{0}', copyIndex())]", json!({}));
+    small["copy"] = json!({"name": "c", "count": 800});
+    let nested = json!({"type": "Microsoft.Resources/deployments", "apiVersion": "2025-04-01", "name": "[format('d{0}', copyIndex())]",
+        "copy": {"name": "d", "count": 10}, "properties": {"mode": "Incremental", "expressionEvaluationOptions": {"scope": "inner"},
+        "template": super::template(json!({"resources": [small]}))}});
+    let outer = plan(json!({"resources": [nested]})).unwrap();
+    let known = crate::template::Known::default();
+    let inner = |position| {
+        let nested = super::ready(outer.nested(position, &known));
+        crate::template::Plan::of_nested(&nested, super::environment(&nested.scope))
+    };
+    let refused = (0..10).map(inner).find_map(Result::err).expect("there are 8,010").to_string();
+    assert!(refused.contains("more than 5000 resources with the deployments in it"), "{refused}");
+}
