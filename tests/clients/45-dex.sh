@@ -9,7 +9,7 @@ DEX=http://127.0.0.1:5556/dex
 export PERSON_CA=$CA
 
 start_dex() {
-  # Both passwords are "password" (bcrypt).
+  # shellcheck disable=SC2016 # a bcrypt hash, of "password"
   local hash='$2a$10$2b2cU8CPhOTaGrs1HRQuAueS7JTT5ZHsHSzYiFPm1leZck7Mc8T4W'
   cat >"$WORK/dex.yaml" <<YAML
 issuer: $DEX

@@ -20,7 +20,7 @@ const HOUSE: [(&str, &[&str]); 15] = [
         "wharf-data-plane",
         &["wharf-registry", "wharf-identity", "wharf-metadata", "wharf-blobs", "wharf-oci", "wharf-model"],
     ),
-    ("wharf-login", &["wharf-identity", "wharf-egress", "wharf-metadata", "wharf-model"]),
+    ("wharf-login", &["wharf-identity", "wharf-metadata", "wharf-model"]),
     ("wharf-graph", &["wharf-identity", "wharf-metadata", "wharf-model"]),
     (
         "wharf-management",

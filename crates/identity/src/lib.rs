@@ -62,3 +62,4 @@ pub use random::{Random, SystemRandom};
 pub use registry_tokens::{NewTokenPassword, TokenPasswordName, is_token_name};
 pub use sealing::{ParseSealingKeyError, SealingKey, SealingKeyError, UnsealError};
 pub use token::{UnverifiedToken, parse_token};
+pub use wharf_egress::Egress;

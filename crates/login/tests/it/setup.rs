@@ -11,9 +11,8 @@ use http_body_util::BodyExt as _;
 use secrecy::ExposeSecret as _;
 use serde_json::Value;
 use uuid::Uuid;
-use wharf_egress::Egress;
 use wharf_identity::directory::{Holder, NewClient, NewSecret, NewUser, SecretEnd};
-use wharf_identity::{Identity, SealingKey, SystemRandom};
+use wharf_identity::{Egress, Identity, SealingKey, SystemRandom};
 use wharf_login::Login;
 use wharf_metadata::subscriptions::{self, TenantRow};
 use wharf_metadata::{Database, PrincipalRow};
@@ -74,7 +73,19 @@ impl Installation {
             .unwrap();
         let (app, application, secret) = client(&identity, &database, "builder", now).await;
         let login = Login::new(identity.clone(), "example.com");
-        Self { login, identity, clock, database, login_base: Mutex::new(LOGIN.into()), sealing, anna, app, application, secret, _directory: directory }
+        Self {
+            login,
+            identity,
+            clock,
+            database,
+            login_base: Mutex::new(LOGIN.into()),
+            sealing,
+            anna,
+            app,
+            application,
+            secret,
+            _directory: directory,
+        }
     }
 
     /// Another node of the same installation, whose clock stands at `now`.
