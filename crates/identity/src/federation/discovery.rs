@@ -270,10 +270,13 @@ mod tests {
 
     #[test]
     fn only_urls_that_nobody_listens_to_are_trusted() {
-        for good in ["https://issuer.example.com/a", "http://127.0.0.1:5556/dex", "http://[::1]/x", "http://localhost/x"] {
+        for good in
+            ["https://issuer.example.com/a", "http://127.0.0.1:5556/dex", "http://[::1]/x", "http://localhost/x"]
+        {
             assert!(trusted_url(good).is_ok(), "{good}");
         }
-        for bad in ["http://issuer.example.com", "http://10.0.0.1/", "ftp://localhost/", "issuer", "file:///etc/passwd"] {
+        for bad in ["http://issuer.example.com", "http://10.0.0.1/", "ftp://localhost/", "issuer", "file:///etc/passwd"]
+        {
             assert!(trusted_url(bad).is_err(), "{bad}");
         }
         let url = discovery_url("https://a.example.com/t/").unwrap();

@@ -8,7 +8,7 @@ use wharf_egress::Egress;
 use wharf_metadata::Connection;
 use wharf_metadata::directory::principals;
 use wharf_metadata::federation::{self, IssuerRow, IssuerSettings, RuleRow, StandsForRow};
-use wharf_model::{PrincipalId, Timestamp};
+use wharf_model::{PrincipalId, PrincipalKind, Timestamp};
 
 use super::discovery::{DiscoveryError, IssuerState, read_keys, trusted_url};
 use super::trust::secret_context;
@@ -238,10 +238,14 @@ impl Identity {
         let shown = shown_rule(&row, &issuer.name);
         let insert = self.parts().database.write_access(move |c| {
             Box::pin(async move {
-                if let StandsForRow::Principal(principal) = row.stands_for
-                    && principals::find(c, principal).await?.is_none()
-                {
-                    return Err(not_found("principal", &principal.to_string()));
+                if let StandsForRow::Principal(principal) = row.stands_for {
+                    match principals::find(c, principal).await? {
+                        Some(found) if found.kind == PrincipalKind::Group => {
+                            return Err(invalid("principal", "is a group; groups never sign in"));
+                        }
+                        Some(_) => {}
+                        None => return Err(not_found("principal", &principal.to_string())),
+                    }
                 }
                 federation::insert_rule(c, &row).await.map_err(FederationError::from)
             })

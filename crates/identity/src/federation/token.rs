@@ -1,10 +1,10 @@
 //! Tokens that others signed: JWTs, taken apart and verified with keys that are known by other ways than the token.
 
+use base64::Engine;
+use base64::engine::DecodePaddingMode;
+use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 use jsonwebtoken::jwk::{Jwk, PublicKeyUse};
 use jsonwebtoken::{Algorithm, DecodingKey};
-use base64::Engine;
-use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
-use base64::engine::DecodePaddingMode;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use wharf_model::Timestamp;
@@ -150,7 +150,10 @@ impl<'a> ForeignToken<'a> {
         // msal for Python writes fractions of seconds.
         let seconds = value.as_i64().or_else(|| {
             let seconds = value.as_f64()?;
-            #[expect(clippy::cast_possible_truncation, reason = "a whole number of seconds that fits, by the comparison")]
+            #[expect(
+                clippy::cast_possible_truncation,
+                reason = "a whole number of seconds that fits, by the comparison"
+            )]
             (seconds.abs() < 9e15).then_some(seconds as i64)
         })?;
         Some(Timestamp::from_unix_seconds(seconds))
