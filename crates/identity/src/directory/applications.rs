@@ -120,6 +120,7 @@ impl Identity {
             .database
             .write_access(move |c| {
                 Box::pin(async move {
+                    applications::lock(c, id).await?;
                     let old = get_application(c, id).await?;
                     let mut row = old.clone();
                     change(&mut row)?;
@@ -129,8 +130,10 @@ impl Identity {
                         return Err(uri_taken(&row));
                     }
                     if row.display_name != old.display_name
-                        && let Some(mut principal) = principals::find_by_app(c, row.app_id).await?
+                        && let Some(found) = principals::find_by_app(c, row.app_id).await?
                     {
+                        principals::lock(c, found.id).await?;
+                        let mut principal = get_principal(c, found.id).await?;
                         principal.display_name.clone_from(&row.display_name);
                         principal.updated_at = now;
                         principals::update(c, &principal).await?;

@@ -24,6 +24,7 @@ impl Identity {
             .database
             .write_access(move |c| {
                 Box::pin(async move {
+                    principals::lock(c, id).await?;
                     let old = get_principal(c, id).await?;
                     let mut new = old.clone();
                     change(&mut new)?;

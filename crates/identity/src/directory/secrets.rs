@@ -184,11 +184,15 @@ impl Holder {
         }
     }
 
-    /// Makes sure that it exists.
+    /// Makes sure that it exists, and that nobody else changes it meanwhile.
     async fn check(self, c: &mut Connection) -> Result<(), DirectoryError> {
         let (what, is_there) = match self {
-            Self::Application(id) => ("application", applications::find(c, id).await?.is_some()),
+            Self::Application(id) => {
+                applications::lock(c, id).await?;
+                ("application", applications::find(c, id).await?.is_some())
+            }
             Self::ServicePrincipal(id) => {
+                principals::lock(c, id).await?;
                 let found = principals::find(c, id).await?;
                 ("service principal", found.is_some_and(|row| row.kind == PrincipalKind::ServicePrincipal))
             }

@@ -175,6 +175,7 @@ async fn put_password(
     password: CredentialRow,
     must_change: bool,
 ) -> Result<(), DirectoryError> {
+    principals::lock(c, id).await?;
     let mut row = get_of_kind(c, id, PrincipalKind::User).await?;
     credentials::put(c, &password).await?;
     principals::increment_generation(c, id).await?;

@@ -185,6 +185,16 @@ pub async fn count(c: &mut Connection, tenant_id: Uuid) -> Result<i64, Error> {
     Ok(on_engine!(c, c => sqlx::query_scalar(SQL).bind(tenant_id.to_string()).fetch_one(c).await?))
 }
 
+/// Keeps others from changing an application until the transaction ends, as [`super::principals::lock`] does.
+///
+/// # Errors
+/// When the database fails.
+pub async fn lock(c: &mut Connection, id: ApplicationId) -> Result<(), Error> {
+    const SQL: &str = "UPDATE applications SET updated_at = updated_at WHERE id = $1";
+    on_engine!(c, c => { sqlx::query(SQL).bind(id.to_string()).execute(c).await?; });
+    Ok(())
+}
+
 /// Writes name, URIs and properties of an application as the row has them. Returns `false`, having done nothing, when
 /// there is no such application or another has one of the URIs.
 ///

@@ -242,6 +242,18 @@ pub async fn count(c: &mut Connection, tenant_id: Uuid, family: Family) -> Resul
     }))
 }
 
+/// Keeps others from changing a principal until the transaction ends, so that what is read of it now still holds when it
+/// is written.
+///
+/// # Errors
+/// When the database fails.
+pub async fn lock(c: &mut Connection, id: PrincipalId) -> Result<(), Error> {
+    // One text for both engines: writing a row locks it on PostgreSQL, and on SQLite there is one writer anyway.
+    const SQL: &str = "UPDATE principals SET generation = generation WHERE id = $1";
+    on_engine!(c, c => { sqlx::query(SQL).bind(id.to_string()).execute(c).await?; });
+    Ok(())
+}
+
 /// Writes names, switch and properties of a principal as the row has them; neither its kind nor its generation.
 /// Returns `false`, having done nothing, when there is no such principal or somebody else has the user name.
 ///

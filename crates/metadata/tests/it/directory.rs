@@ -16,6 +16,7 @@ all_engines!(
     credentials_are_kept_per_owner,
     groups_are_resolved_through_others_and_in_circles,
     many_principals_are_found_at_once,
+    changes_that_race_lose_nothing,
 );
 
 const NOW: Timestamp = Timestamp(1_790_000_000_000_000);
@@ -279,4 +280,35 @@ async fn many_principals_are_found_at_once(db: Database) {
     let wanted: Vec<PrincipalId> = ids.iter().copied().chain([PrincipalId(Uuid::from_u128(99_999))]).collect();
     let found = read!(db, c => principals::find_many(c, &wanted));
     assert_eq!(found.into_iter().map(|row| row.id).collect::<BTreeSet<_>>(), ids);
+}
+
+/// Each reads the row and writes it with a change of its own.
+async fn changes_that_race_lose_nothing(db: Database) {
+    let row = add(&db, 1, PrincipalKind::User, "anna").await;
+    let changes: Vec<_> = (0..20)
+        .map(|number| {
+            let (db, id) = (db.clone(), row.id);
+            tokio::spawn(async move {
+                db.write(move |c| {
+                    Box::pin(async move {
+                        principals::lock(c, id).await?;
+                        let mut row = principals::find(c, id).await?.expect("she is there");
+                        row.properties.insert(format!("p{number}"), true.into());
+                        principals::update(c, &row).await
+                    })
+                })
+                .await
+                .unwrap()
+            })
+        })
+        .collect();
+    for change in changes {
+        assert!(change.await.unwrap());
+    }
+    let found = read!(db, c => principals::find(c, row.id)).unwrap();
+    assert_eq!(found.properties.len(), 21);
+    let app = application(1, &[]);
+    let id = app.id;
+    write!(db, c => applications::insert(c, &app));
+    write!(db, c => applications::lock(c, id));
 }
