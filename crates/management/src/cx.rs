@@ -109,6 +109,17 @@ impl Cx {
         }
     }
 
+    /// Whether the actor has a role at a scope, at something in it, or at something that it is in.
+    ///
+    /// # Errors
+    /// When it cannot be found out.
+    pub(crate) async fn sees(&self, scope: &ResourceId) -> Result<bool, Failure> {
+        match &self.actor {
+            Actor::Operator => Ok(true),
+            Actor::Principal(principal) => Ok(self.identity().sees(principal, scope).await?),
+        }
+    }
+
     /// Refuses the actor unless they may do this.
     ///
     /// # Errors

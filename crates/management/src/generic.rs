@@ -28,6 +28,10 @@ impl Management {
         page: &PageQuery,
     ) -> Result<ListPage, Failure> {
         let filter = query.filter().map(Filter::parse).transpose()?;
+        // Whoever has no role there at all is not told whether there is such a group.
+        if scope.resource_group_name().is_some() && !cx.sees(scope).await? {
+            cx.require(READ_GROUP, scope).await?;
+        }
         let sieve = Sieve::new(scope, filter.as_ref());
         let mut seen = Seen::default();
         let mut found: Vec<Resource> = Vec::new();
@@ -185,6 +189,7 @@ pub(crate) fn passes(filter: &Filter, resource: &Resource) -> Result<bool, Failu
     Ok(filter.matches(&values)?)
 }
 
+const READ_GROUP: &str = "Microsoft.Resources/subscriptions/resourceGroups/resources/read";
 /// How many rows are read at a time.
 const ROWS: i64 = 1000;
 /// How many rows one request looks at, at least.

@@ -7,7 +7,7 @@ use wharf_metadata::subscriptions::{self, SubscriptionRow, TenantRow};
 use wharf_model::ResourceId;
 
 use crate::answer::Answer;
-use crate::cx::{Actor, Cx};
+use crate::cx::Cx;
 use crate::failure::Failure;
 use crate::locations::REGIONS;
 
@@ -24,7 +24,7 @@ pub(crate) async fn list(cx: &Cx) -> Result<Answer, Failure> {
     let all = cx.database().read(|c| Box::pin(subscriptions::list(c))).await?;
     let mut shown = Vec::new();
     for row in &all {
-        if sees(cx, &ResourceId::of_subscription(row.id)).await? {
+        if cx.sees(&ResourceId::of_subscription(row.id)).await? {
             shown.push(show(row));
         }
     }
@@ -59,18 +59,10 @@ async fn visible(cx: &Cx, id: &ResourceId) -> Result<SubscriptionRow, Failure> {
     let uuid: Uuid = id.name().unwrap_or_default().parse().map_err(|_| missing())?;
     let found = cx.database().read(move |c| Box::pin(subscriptions::find(c, uuid))).await?;
     let row = found.ok_or_else(missing)?;
-    if !sees(cx, id).await? {
+    if !cx.sees(id).await? {
         cx.require("Microsoft.Resources/subscriptions/read", id).await?;
     }
     Ok(row)
-}
-
-/// Whether the actor has a role on a subscription, or on anything in it.
-async fn sees(cx: &Cx, id: &ResourceId) -> Result<bool, Failure> {
-    match &cx.actor {
-        Actor::Operator => Ok(true),
-        Actor::Principal(principal) => Ok(cx.identity().sees(principal, id).await?),
-    }
 }
 
 fn show_tenant(row: &TenantRow) -> Value {

@@ -116,6 +116,8 @@ impl Management {
         loop {
             let room = asked.page.top - scanned.found.len();
             let (entry, place, from) = (asked.entry.clone(), asked.scope.clone(), after);
+            // Who may not read the list is not told whether there is what it would be in.
+            let may_be_told = asked.visible.is_all();
             let rows = self
                 .database()
                 .read(move |c| {
@@ -123,7 +125,7 @@ impl Management {
                         let within = within(&entry, &place);
                         let wanted = Wanted { kind: Some(entry.type_name.to_ascii_lowercase()), ..Wanted::default() };
                         let rows = resources::list(c, &within, &wanted, &from, room as i64).await?;
-                        if rows.is_empty() && from.is_empty() {
+                        if rows.is_empty() && from.is_empty() && may_be_told {
                             check_scope(c, &entry, &place).await?;
                         }
                         Ok::<_, Failure>(rows)

@@ -126,3 +126,68 @@ async fn roles_go_with_what_they_were_given_on() {
         "a new group of that name is another one"
     );
 }
+
+/// Every method and path of the document, with names in place of parameters.
+async fn every_route(arm: &Arm) -> Vec<(Method, String)> {
+    let document = arm.send("", Method::GET, "/openapi.json", None).await.body;
+    let mut routes = Vec::new();
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            let mut path = path
+                .replace("{subscriptionId}", SUBSCRIPTION)
+                .replace("{resourceGroupName}", "default")
+                .replace("/{scope}", &group("default"))
+                .replace("{namespace}", "Microsoft.ContainerRegistry")
+                .replace("{operationId}", "7a1f0a52-0000-4000-8000-000000000001");
+            while let Some((before, rest)) = path.split_once('{') {
+                let (_, after) = rest.split_once('}').unwrap();
+                path = format!("{before}7a1f0a52-0000-4000-8000-000000000001{after}");
+            }
+            let versions = operation["parameters"].as_array().unwrap().last().unwrap()["schema"]["enum"].clone();
+            let version = versions.as_array().and_then(|all| all.last()?.as_str()).unwrap_or("2022-12-01");
+            routes.push((method.to_uppercase().parse().unwrap(), format!("{path}?api-version={version}")));
+        }
+    }
+    assert!(routes.len() > 50, "{}", routes.len());
+    routes
+}
+
+#[tokio::test]
+async fn without_a_token_no_route_answers() {
+    let arm = Arm::start().await;
+    for (method, path) in every_route(&arm).await {
+        if path.starts_with("/metadata/") {
+            continue;
+        }
+        for token in ["", "not-a-token"] {
+            let reply = arm.send(token, method.clone(), &path, None).await;
+            assert_eq!(reply.status, 401, "{method} {path}");
+            assert!(reply.header("www-authenticate").starts_with("Bearer "), "{method} {path}");
+        }
+    }
+}
+
+/// What whoever has no role here may know: what is nobody's secret, lists of nothing, and what they may do themselves.
+#[tokio::test]
+async fn without_a_role_no_route_does_or_tells_anything() {
+    let arm = Arm::start().await;
+    let nobody = arm.principal("nobody", OWNER, &format!("/subscriptions/{}", crate::arm::NOWHERE)).await;
+    let mut told = Vec::new();
+    for (method, path) in every_route(&arm).await {
+        let reply =
+            arm.send(&nobody, method.clone(), &path, Some(json!({"location": "eastus", "properties": {}}))).await;
+        let status = reply.status.as_u16();
+        if status == 403 || status == 404 && path.contains("operationResults") {
+            continue;
+        }
+        let shown = path
+            .split('?')
+            .next()
+            .unwrap()
+            .replace(SUBSCRIPTION, "S")
+            .replace("7a1f0a52-0000-4000-8000-000000000001", "x");
+        let is_nothing = reply.body["value"].as_array().is_some_and(Vec::is_empty);
+        told.push(format!("{method} {shown} {status}{}", if is_nothing { " nothing" } else { "" }));
+    }
+    insta::assert_snapshot!(told.join("\n"));
+}

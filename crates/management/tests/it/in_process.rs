@@ -30,7 +30,7 @@ async fn the_operator_does_what_requests_do() {
     );
     assert_eq!(shown["systemData"]["createdBy"], "operator");
     assert_eq!(arm.management.get(&cx, &identity).await.unwrap(), shown);
-    assert_eq!(arm.management.list_in_group(&group).await.unwrap(), [identity.clone()]);
+    assert_eq!(arm.management.list_in_group(&group).await.unwrap(), std::slice::from_ref(&identity));
     let listed = arm
         .management
         .list(&cx, &id(&format!("/subscriptions/{SUBSCRIPTION}")), "Microsoft.ManagedIdentity/userAssignedIdentities")

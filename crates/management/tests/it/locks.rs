@@ -24,7 +24,7 @@ async fn a_lock_against_deletion_keeps_what_is_in_and_above() {
         assert!(refused.body["error"]["message"].as_str().unwrap().contains(&identity));
     }
     assert_eq!(arm.patch(&identity, json!({"tags": {"a": "b"}})).await.status, 200, "it may be changed");
-    let lists = ["", &format!("/resourceGroups/g")];
+    let lists = ["", "/resourceGroups/g"];
     for scope in lists {
         let path = format!("/subscriptions/{SUBSCRIPTION}{scope}/providers/Microsoft.Authorization/locks");
         assert_eq!(arm.get(&path).await.names(), ["keep"], "{path}");

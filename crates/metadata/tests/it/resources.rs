@@ -209,7 +209,7 @@ pub(crate) async fn tenants_and_subscriptions_are_kept(db: Database) {
         write!(db, c => subscriptions::insert(c, &subscription)).unwrap();
     }
     assert_eq!(read!(db, c => subscriptions::list_tenants(c)).unwrap(), [tenant]);
-    assert_eq!(read!(db, c => subscriptions::list(c)).unwrap(), [subscription.clone()]);
+    assert_eq!(read!(db, c => subscriptions::list(c)).unwrap(), std::slice::from_ref(&subscription));
     assert_eq!(read!(db, c => subscriptions::find(c, subscription.id)).unwrap(), Some(subscription));
     assert_eq!(read!(db, c => subscriptions::find(c, Uuid::from_u128(9))).unwrap(), None);
 }
