@@ -25,17 +25,20 @@ use crate::identity::Identity;
 
 /// What was worked out last, each with the version of who may do what that it was worked out under.
 pub(crate) struct HeldRoles {
-    at: Cache<(PrincipalId, String), (i64, Arc<[Assignment]>)>,
-    anywhere: Cache<PrincipalId, (i64, Arc<Everywhere>)>,
+    at: Cache<(PrincipalId, String), Known<Arc<[Assignment]>>>,
+    anywhere: Cache<PrincipalId, Known<Arc<Everywhere>>>,
     rights: Cache<(PrincipalId, RegistryUid), (i64, Mode, Arc<Rights>)>,
 }
+
+/// Something with the version that it was worked out under.
+type Known<T> = (i64, T);
 
 /// All roles of a principal, by the keys of their scopes.
 pub(crate) type Everywhere = HashMap<String, Vec<Assignment>>;
 
 impl HeldRoles {
     pub(crate) fn new() -> Self {
-        let weigher = |_: &PrincipalId, (_, roles): &(i64, Arc<Everywhere>)| {
+        let weigher = |_: &PrincipalId, (_, roles): &Known<Arc<Everywhere>>| {
             u32::try_from(roles.len()).unwrap_or(u32::MAX).saturating_add(1)
         };
         Self {
