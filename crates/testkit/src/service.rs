@@ -164,8 +164,7 @@ pub(crate) fn context(client: wharf_model::Client) -> RequestContext {
 }
 
 /// Where the services of the installation under test are.
-#[must_use]
-pub fn endpoints() -> Endpoints {
+pub(crate) fn endpoints() -> Endpoints {
     Endpoints {
         management: "https://management.example.com".to_owned(),
         login: "https://login.example.com".to_owned(),

@@ -85,6 +85,7 @@ const FORWARDED_PROTO: &str = "x-forwarded-proto";
 #[cfg(test)]
 mod tests {
     use http::HeaderValue;
+    use proptest::prelude::*;
 
     use super::*;
 
@@ -155,5 +156,21 @@ mod tests {
         assert_eq!(scheme("http"), Some("http"));
         assert_eq!(scheme("wss"), None);
         assert_eq!(scheme(""), None);
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_sent_the_client_is_who_calls_or_who_stands_before_trusted_proxies(
+            invented in proptest::collection::vec(any::<u8>().prop_filter("a header", |b| *b >= 32 && *b != 127), 0..60),
+            client in any::<[u8; 4]>().prop_filter("a stranger", |octets| octets[0] != 10),
+        ) {
+            let client = IpAddr::from(client);
+            let mut headers = HeaderMap::new();
+            headers.append(FORWARDED_FOR, HeaderValue::from_bytes(&invented).unwrap());
+            prop_assert_eq!(proxies().origin(client, &headers).address, client);
+            let seen = HeaderValue::from_str(&format!("{client}, 10.0.0.2")).unwrap();
+            headers.append(FORWARDED_FOR, seen);
+            prop_assert_eq!(proxies().origin([10, 0, 0, 1].into(), &headers).address, client);
+        }
     }
 }
