@@ -119,15 +119,14 @@ impl Graph {
         Ok(verified.principal.clone())
     }
 
-    /// Whether a token for this audience is for us: by the host that the request came to, by the host of the domain, or by
-    /// the names that SDKs use when nobody told them another.
+    /// Whether a token for this audience is for us: by the host that the request came to, if that is certain to be ours, by
+    /// the host of the domain, or by the names that SDKs use when nobody told them another.
     fn is_audience(&self, context: &RequestContext, audience: &str) -> bool {
         let audience = audience.trim_end_matches('/');
         let of_domain = format!("https://management.{}/graph", self.0.login_servers.suffix());
-        [context.endpoints.graph.as_str(), of_domain.as_str()]
-            .into_iter()
-            .chain(AZURE)
-            .any(|ours| ours.eq_ignore_ascii_case(audience))
+        let of_host = context.endpoints.graph.as_str();
+        let of_host = self.0.login_servers.is_own(of_host).then_some(of_host);
+        of_host.into_iter().chain([of_domain.as_str()]).chain(AZURE).any(|ours| ours.eq_ignore_ascii_case(audience))
     }
 
     fn refuse(&self, context: &RequestContext, headers: &HeaderMap, error: &GraphError) -> Response<Body> {

@@ -84,6 +84,25 @@ impl LoginServers {
         }
     }
 
+    /// Whether a URL that was made of a request's `Host` is certain to name this installation: a host of its domain, or
+    /// this machine itself, with any port. Others are what a client says; tokens that are for them are for somebody else.
+    #[must_use]
+    pub fn is_own(&self, url: &str) -> bool {
+        let Some((_, rest)) = url.split_once("://") else { return false };
+        let authority = rest.split('/').next().unwrap_or_default();
+        let host = match authority.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+            Some((address, _)) => address,
+            None => authority.split(':').next().unwrap_or_default(),
+        };
+        let is_loopback = host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback());
+        let in_domain = host
+            .len()
+            .checked_sub(self.domain.len() + 1)
+            .and_then(|at| Some((host.as_bytes().get(at)?, host.get(at + 1..)?)))
+            .is_some_and(|(dot, end)| *dot == b'.' && end.eq_ignore_ascii_case(&self.domain));
+        is_loopback || in_domain || host.eq_ignore_ascii_case("localhost")
+    }
+
     /// The domain.
     #[must_use]
     pub fn domain(&self) -> &str {
@@ -129,6 +148,32 @@ mod tests {
         let public = LoginServers::new("example.com", 443, None);
         assert_eq!(public.of(&wharf), "wharf.example.com");
         assert_eq!(public.suffix(), "example.com");
+    }
+
+    #[test]
+    fn hosts_of_the_domain_and_of_this_machine_are_own() {
+        let servers = LoginServers::new("example.com", 5443, None);
+        for own in [
+            "https://management.example.com",
+            "https://MANAGEMENT.Example.com:8443/graph",
+            "https://localhost:1",
+            "https://127.0.0.1:5443",
+            "https://[::1]:5443",
+        ] {
+            assert!(servers.is_own(own), "{own}");
+        }
+        for other in [
+            "https://example.org",
+            "https://notexample.com",
+            "https://example.com",
+            "https://10.0.0.1",
+            "https://localhost.evil.org",
+            "https://management.example.com.evil.org",
+            "x",
+            "https://",
+        ] {
+            assert!(!servers.is_own(other), "{other}");
+        }
     }
 
     #[test]

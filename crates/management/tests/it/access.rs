@@ -56,6 +56,16 @@ async fn tokens_are_for_us_and_for_now() {
         let token = arm.token(principal, audience).await;
         assert_eq!(arm.send(&token, Method::GET, &path, None).await.status.as_u16(), status, "{audience}");
     }
+    // A token for another service is not ours because the request is sent with that service's name.
+    let token = arm.token(principal, "https://foreign.example.org").await;
+    let mut context = crate::arm::context();
+    let mut endpoints = (*context.endpoints).clone();
+    endpoints.management = "https://foreign.example.org".into();
+    context.endpoints = std::sync::Arc::new(endpoints);
+    let request =
+        Request::get(format!("{path}?api-version=2022-09-01")).header("authorization", format!("Bearer {token}"));
+    let replayed = arm.management.serve(context, request.body(axum::body::Body::empty()).unwrap()).await;
+    assert_eq!(replayed.status(), 401);
     let token = arm.token(principal, HOST).await;
     arm.server.identity().delete_principal(principal).await.unwrap();
     let revoked = arm.send(&token, Method::GET, &path, None).await;
