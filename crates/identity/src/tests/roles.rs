@@ -276,3 +276,67 @@ async fn whoever_guesses_at_a_chosen_password_of_the_admin_user_must_wait() {
     wharf.clock.advance(Duration::from_mins(2));
     wharf.basic("contoso", "contoso-password2").await.unwrap();
 }
+
+/// What a token of the registry gets, and until when.
+#[tokio::test]
+async fn a_token_of_the_registry_may_what_its_scope_map_says_while_its_password_lasts() {
+    use secrecy::ExposeSecret as _;
+    use wharf_metadata::{scope_maps, tokens};
+    use wharf_model::Clock as _;
+
+    use crate::TokenPasswordName::{Password1, Password2};
+
+    let wharf = Installation::start().await;
+    let registry = wharf.contoso.id;
+    let put = async |actions: &[&str], is_enabled: bool| -> i64 {
+        let actions: Vec<String> = actions.iter().map(|&action| action.to_owned()).collect();
+        let put = wharf.database.write_access(move |c| {
+            Box::pin(async move {
+                scope_maps::put(c, registry, "team", &actions).await?;
+                tokens::put(c, registry, "Agent", "team", is_enabled).await
+            })
+        });
+        put.await.unwrap()
+    };
+    let id = put(&["repositories/team/*/content/read", "repositories/team/*/content/write"], true).await;
+    let ends = wharf.clock.now() + Duration::from_mins(10);
+    let (identity, uid) = (wharf.identity.clone(), wharf.contoso.uid);
+    let made = wharf.database.write_access(move |c| {
+        Box::pin(async move {
+            let mut made = identity.generate_token_passwords(c, uid, id, &[Password1], Some(ends)).await?;
+            made.extend(identity.generate_token_passwords(c, uid, id, &[Password2], None).await?);
+            Ok::<_, crate::Error>(made)
+        })
+    });
+    let made: Vec<String> = made.await.unwrap().iter().map(|new| new.value.expose_secret().to_owned()).collect();
+
+    let mut issued = Vec::new();
+    for password in &made {
+        let caller = wharf.basic("agent", password).await.unwrap();
+        assert_eq!(caller.name(), "Agent");
+        assert!(matches!(caller.subject(), Subject::Token { .. }));
+        assert!(on(&caller, Action::Push, "team/app") && !on(&caller, Action::Push, "other") && !lists(&caller));
+        let refresh = wharf.identity.refresh_token(&wharf.contoso, "contoso.example.com", &caller).await.unwrap();
+        let access = wharf.token_for(&caller, "repository:team/app:pull,push,delete registry:catalog:*").await;
+        assert!(on(&wharf.bearer(&access).await.unwrap(), Action::Push, "team/app"));
+        issued.push([refresh, access]);
+    }
+    let first = wharf.refresh(&issued[0][0]).await.unwrap();
+    let begotten = wharf.token_for(&first, "repository:team/app:pull").await;
+
+    put(&["repositories/team/*/content/read"], true).await;
+    for [_, access] in &issued {
+        let caller = wharf.bearer(access).await.unwrap();
+        assert!(on(&caller, Action::Pull, "team/app") && !on(&caller, Action::Push, "team/app"), "at once");
+    }
+    wharf.clock.advance(Duration::from_mins(10));
+    for token in issued[0].iter().chain([&begotten]) {
+        assert_eq!(problem(wharf.basic(TOKEN_USER, token).await), Some(TokenProblem::Expired), "as its password");
+    }
+    wharf.bearer(&issued[1][1]).await.expect("the other password goes on");
+    put(&["repositories/team/*/content/read"], false).await;
+    for token in &issued[1] {
+        assert_eq!(problem(wharf.basic(TOKEN_USER, token).await), Some(TokenProblem::Revoked), "disabled");
+    }
+    assert!(matches!(wharf.basic("agent", &made[1]).await, Err(AuthError::BadCredentials)));
+}
