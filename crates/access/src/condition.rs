@@ -12,7 +12,8 @@
 //! its kind where access is handed out; the time and whether the request came over the private endpoint. Others are
 //! refused when a condition is written, with the place where they stand, and so is every comparison that can never hold.
 //!
-//! An absent attribute makes every comparison with it false. Deciding takes no memory.
+//! Of an absent attribute nothing is known: a comparison with it holds as little as its negation, and a condition that
+//! hangs on it does not hold. Deciding takes no memory.
 //!
 //! Source: `acr/semantics.md` 3.2; Azure's description of the format of conditions.
 
@@ -47,10 +48,10 @@ pub enum Verdict {
 }
 
 impl Condition {
-    /// Whether it holds for an operation with these attributes.
+    /// Whether it holds for an operation with these attributes. What is not known does not hold.
     #[must_use]
     pub fn holds(&self, operation: &str, attributes: &Attributes<'_>) -> bool {
-        self.0.holds(operation, attributes)
+        self.0.decide(operation, attributes) == Some(true)
     }
 
     /// What it says of one operation, whatever the request.

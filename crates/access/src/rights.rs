@@ -39,6 +39,14 @@ pub fn may_act(assignments: &[Assignment], operation: &str, attributes: &Attribu
     assignments.iter().any(|assignment| assignment.allows(Side::Action, operation, attributes))
 }
 
+/// Whether somebody with these roles may do an operation on the management plane whatever it is about: by a role without a
+/// condition. For rights that are taken as a measure of what somebody could do, such as to make anybody Owner.
+#[must_use]
+pub fn may_act_unconditionally(assignments: &[Assignment], operation: &str) -> bool {
+    let unconditional = |assignment: &&Assignment| assignment.condition.is_none();
+    assignments.iter().filter(unconditional).any(|assignment| assignment.role.allows(Side::Action, operation))
+}
+
 /// Whether somebody who may assign roles may make, change or delete this assignment. `requested` is the assignment as it
 /// is to be, `existing` as it is.
 #[must_use]

@@ -5,7 +5,8 @@ use std::fmt;
 use uuid::Uuid;
 use wharf_model::Timestamp;
 
-/// What is known of a request when its condition is decided. What is absent makes every comparison with it false.
+/// What is known of a request when its condition is decided. A condition that hangs on what is absent does
+/// not hold.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Attributes<'a> {
     /// The repository that a request on the data plane is for.

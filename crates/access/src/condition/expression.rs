@@ -51,30 +51,31 @@ pub(super) enum Reduced {
 }
 
 impl Expression {
-    /// Whether it holds for an operation with these attributes.
-    pub(super) fn holds(&self, operation: &str, attributes: &Attributes<'_>) -> bool {
+    /// Whether it holds for an operation with these attributes; `None` when that hangs on an attribute that is absent.
+    ///
+    /// What is unknown stays so when it is negated, and is settled only by a part that settles the whole alone (Kleene's
+    /// logic). Otherwise "not one of these roles" would hold of whoever asks about no role at all.
+    pub(super) fn decide(&self, operation: &str, attributes: &Attributes<'_>) -> Option<bool> {
         match self {
-            Self::All(parts) => parts.iter().all(|part| part.holds(operation, attributes)),
-            Self::Any(parts) => parts.iter().any(|part| part.holds(operation, attributes)),
-            Self::Not(part) => !part.holds(operation, attributes),
-            Self::ActionMatches(pattern) => covers(pattern, operation),
-            Self::SubOperationMatches(_) => false,
-            Self::Exists(attribute) => attribute.value(attributes).is_some(),
+            Self::All(parts) => settle(parts, false, |part| part.decide(operation, attributes)),
+            Self::Any(parts) => settle(parts, true, |part| part.decide(operation, attributes)),
+            Self::Not(part) => part.decide(operation, attributes).map(|holds| !holds),
+            Self::ActionMatches(pattern) => Some(covers(pattern, operation)),
+            Self::SubOperationMatches(_) => Some(false),
+            Self::Exists(attribute) => Some(attribute.value(attributes).is_some()),
             Self::Compare(attribute, quantifier, operator, right) => {
-                let Some(left) = attribute.value(attributes) else { return false };
+                let left = attribute.value(attributes)?;
                 match right {
-                    Right::Attribute(other) => {
-                        other.value(attributes).is_some_and(|right| compares_values(*operator, left, right))
-                    }
+                    Right::Attribute(other) => compares_values(*operator, left, other.value(attributes)?),
                     Right::Literal(literal) => compares(*operator, left, literal),
                     Right::Set(literals) if *operator == Operator::DateTime(Order::InRange) => {
                         is_between(left, literals)
                     }
                     Right::Set(literals) => match quantifier {
                         Quantifier::One | Quantifier::Any { .. } => {
-                            literals.iter().any(|literal| compares(*operator, left, literal))
+                            settle(literals, true, |literal| compares(*operator, left, literal))
                         }
-                        Quantifier::All { .. } => literals.iter().all(|literal| compares(*operator, left, literal)),
+                        Quantifier::All { .. } => settle(literals, false, |literal| compares(*operator, left, literal)),
                     },
                 }
             }
@@ -128,8 +129,21 @@ impl Expression {
     }
 }
 
-fn compares(operator: Operator, left: Value<'_>, right: &Literal) -> bool {
-    match (operator, left, right) {
+/// What parts come to of which one that is `deciding` decides for all, whatever is unknown of the others.
+fn settle<T>(parts: &[T], deciding: bool, decide: impl Fn(&T) -> Option<bool>) -> Option<bool> {
+    let mut whole = Some(!deciding);
+    for part in parts {
+        match decide(part) {
+            Some(holds) if holds == deciding => return Some(deciding),
+            Some(_) => {}
+            None => whole = None,
+        }
+    }
+    whole
+}
+
+fn compares(operator: Operator, left: Value<'_>, right: &Literal) -> Option<bool> {
+    Some(match (operator, left, right) {
         (Operator::Text { ignores_case, is_negated, .. }, Value::Text(left), Literal::Text(pattern)) => {
             pattern.matches(left, ignores_case) != is_negated
         }
@@ -139,13 +153,13 @@ fn compares(operator: Operator, left: Value<'_>, right: &Literal) -> bool {
         }
         (Operator::DateTime(order), Value::DateTime(left), Literal::DateTime(right)) => is_ordered(order, left, *right),
         // The parser lets no other pair pass.
-        _ => false,
-    }
+        _ => return None,
+    })
 }
 
 /// Compares two attributes.
-fn compares_values(operator: Operator, left: Value<'_>, right: Value<'_>) -> bool {
-    match (operator, left, right) {
+fn compares_values(operator: Operator, left: Value<'_>, right: Value<'_>) -> Option<bool> {
+    Some(match (operator, left, right) {
         (Operator::Text { comparison, ignores_case, is_negated }, Value::Text(left), Value::Text(right)) => {
             text::compares(comparison, left, right, ignores_case) != is_negated
         }
@@ -154,8 +168,8 @@ fn compares_values(operator: Operator, left: Value<'_>, right: Value<'_>) -> boo
             (left == right) != is_negated
         }
         (Operator::DateTime(order), Value::DateTime(left), Value::DateTime(right)) => is_ordered(order, left, right),
-        _ => false,
-    }
+        _ => return None,
+    })
 }
 
 fn is_ordered(order: Order, left: Timestamp, right: Timestamp) -> bool {
@@ -170,8 +184,11 @@ fn is_ordered(order: Order, left: Timestamp, right: Timestamp) -> bool {
     }
 }
 
-fn is_between(left: Value<'_>, ends: &[Literal]) -> bool {
-    matches!((left, ends), (Value::DateTime(left), [Literal::DateTime(from), Literal::DateTime(to)]) if *from <= left && left <= *to)
+fn is_between(left: Value<'_>, ends: &[Literal]) -> Option<bool> {
+    match (left, ends) {
+        (Value::DateTime(left), [Literal::DateTime(from), Literal::DateTime(to)]) => Some(*from <= left && left <= *to),
+        _ => None,
+    }
 }
 
 impl fmt::Display for Expression {

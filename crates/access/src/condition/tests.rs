@@ -137,6 +137,41 @@ fn handing_out_access_can_be_limited() {
 }
 
 #[test]
+fn of_what_is_absent_the_opposite_does_not_hold_either() {
+    let nothing = Attributes::default();
+    for (text, expected) in [
+        ("NAME StringEquals 'a'", false),
+        ("!(NAME StringEquals 'a')", false),
+        ("!!(NAME StringEquals 'a')", false),
+        ("NAME StringNotEquals 'a'", false),
+        ("!(NAME StringNotEquals 'a')", false),
+        ("!(NAME ForAnyOfAnyValues:StringEquals {'a', 'b'})", false),
+        ("!(NAME ForAllOfAllValues:StringNotEquals {'a', 'b'})", false),
+        ("!(NAME StringEquals NAME)", false),
+        ("!(NAME StringEquals 'a' AND NAME StringEquals 'b')", false),
+        ("!(NAME StringEquals 'a' OR NAME StringEquals 'b')", false),
+        (
+            "!(@Request[Microsoft.Authorization/roleAssignments:RoleDefinitionId] ForAnyOfAnyValues:GuidEquals {00000000-0000-0000-0000-000000000007})",
+            false,
+        ),
+        // What is known settles what it settles alone.
+        ("NAME StringEquals 'a' OR ActionMatches{'*'}", true),
+        ("!(NAME StringEquals 'a' AND ActionMatches{'x'})", true),
+        ("!(NAME StringEquals 'a' OR ActionMatches{'*'})", false),
+        ("NotExists NAME", true),
+        ("!(Exists NAME) OR NAME StringEquals 'a'", true),
+    ] {
+        assert_eq!(condition(text).holds(READ, &nothing), expected, "{text}");
+        let reduced = match condition(text).reduce(READ) {
+            Verdict::Always => true,
+            Verdict::Never => false,
+            Verdict::If(rest) => rest.holds("", &nothing),
+        };
+        assert_eq!(reduced, expected, "{text}, reduced");
+    }
+}
+
+#[test]
 fn time_and_place_of_a_request_can_count() {
     let at = |seconds: i64, is_private: bool| Attributes {
         environment: Some(Environment { now: Timestamp::from_unix_seconds(seconds), is_private }),

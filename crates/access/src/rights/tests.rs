@@ -205,6 +205,57 @@ fn the_management_plane_asks_actions_alone() {
 }
 
 #[test]
+fn who_may_not_assign_some_roles_may_not_just_assign() {
+    const WRITE: &str = "Microsoft.Authorization/roleAssignments/write";
+    let owner = uuid::uuid!("8e3af657-a8ff-443c-a75c-2fe8c4bcb635");
+    let text = format!(
+        "!(ActionMatches{{'{WRITE}'}}) OR NOT @Request[Microsoft.Authorization/roleAssignments:RoleDefinitionId]
+         ForAnyOfAnyValues:GuidEquals {{{owner}}}"
+    );
+    let delegate = [assigned("Role Based Access Control Administrator", Some(&text))];
+    let may = |role_definition_id| {
+        let requested =
+            AssignmentAttributes { role_definition_id, principal_id: uuid::Uuid::nil(), principal_type: "User" };
+        may_assign(&delegate, WRITE, Some(requested), None, NOW)
+    };
+    assert!(may(uuid::Uuid::nil()) && !may(owner));
+    assert!(!may_act(&delegate, WRITE, &Attributes { environment: Some(NOW), ..Attributes::default() }));
+    assert!(!may_act_unconditionally(&delegate, WRITE));
+    let always = assigned("Role Based Access Control Administrator", Some("ActionMatches{'*'}"));
+    assert!(!may_act_unconditionally(&[always], WRITE), "a condition is one");
+    assert!(may_act_unconditionally(&[assigned("Owner", None)], WRITE));
+    assert!(!may_act_unconditionally(&[assigned("Contributor", None)], WRITE));
+}
+
+#[test]
+fn conditions_on_repositories_give_nothing_of_the_registry() {
+    const NAME: &str = "@Request[Microsoft.ContainerRegistry/registries/repositories:name]";
+    let listed = |rights: &Rights| {
+        ["catalog", "deleted_catalog"].map(|name| rights.allow(Action::All, ResourceKind::Registry, name, NOW))
+    };
+    let roles = ["Container Registry Repository Catalog Lister", "Container Registry Repository Contributor"];
+    let owner = ["Owner"];
+    for condition in [
+        format!("{NAME} StringNotEquals 'secret'"),
+        format!("!({NAME} StringEquals 'secret')"),
+        format!("NOT {NAME} ForAnyOfAnyValues:StringStartsWith {{'secret', 'hidden'}}"),
+        format!("!({NAME} StringEquals 'secret' OR {NAME} StringEquals 'hidden')"),
+        format!("!({NAME} StringEquals 'secret' AND ActionMatches{{'*'}})"),
+    ] {
+        for (mode, roles) in [(Mode::Repository, &roles[..]), (Mode::Registry, &owner)] {
+            let of = |condition: Option<&str>| {
+                let held: Vec<_> = roles.iter().map(|role| assigned(role, condition)).collect();
+                Rights::of_roles(mode, &held)
+            };
+            assert!(listed(&of(None))[0], "{roles:?}");
+            let rights = of(Some(&condition));
+            assert_eq!(listed(&rights), [false, false], "{roles:?} {condition}");
+            assert!(on(&rights, Action::Pull, "app") && !on(&rights, Action::Pull, "secret"), "{roles:?} {condition}");
+        }
+    }
+}
+
+#[test]
 fn words_of_refresh_tokens() {
     assert_eq!(Rights::everything().words(), ["*"]);
     assert_eq!(rights(Mode::Registry, &["AcrPush"]).words(), ["read", "write"]);
