@@ -40,7 +40,7 @@ pub(crate) async fn answer(
     let outcome = plane
         .identity
         .exchange(&host.registry, &host.login_server, exchanged, Some(&form.tenant), Some(host.client), |audience| {
-            is_management(plane, host, audience)
+            is_management(plane, audience)
         })
         .await;
     match outcome {
@@ -67,19 +67,12 @@ fn refuse(host: &RequestHost, error: ExchangeError) -> Failure {
     }
 }
 
-/// Whether an audience, without a slash at the end, is the management API: under one of its own names, by the name that
-/// this request came to if everything is served there, or under the names that clients use which were told no other.
-fn is_management(plane: &Plane, host: &RequestHost, audience: &str) -> bool {
+/// Whether an audience, without a slash at the end, is the management API: by one of its own names, or by those that
+/// clients use which were told no other. Not by the host of this request: whoever got a token for a service of their own
+/// could send it here with that service's name.
+fn is_management(plane: &Plane, audience: &str) -> bool {
     let own = plane.config.management_audiences.iter().map(String::as_str);
-    let here = Some(host.base_url.as_str()).filter(|_| !is_host_of_registry(host));
-    own.chain(here).chain(AZURE).any(|name| name.eq_ignore_ascii_case(audience))
-}
-
-/// Whether the request came to a host that is the registry's own, and no other part's.
-fn is_host_of_registry(host: &RequestHost) -> bool {
-    let authority = host.base_url.split_once("://").map_or(host.base_url.as_str(), |(_, authority)| authority);
-    let label = authority.split(['.', ':']).next().unwrap_or_default();
-    label.strip_prefix(host.registry.name.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
+    own.chain(AZURE).any(|name| name.eq_ignore_ascii_case(audience))
 }
 
 /// What Azure's own management API is called.

@@ -19,7 +19,8 @@ const REPOSITORY_WRITER: Uuid = Uuid::from_u128(0x2a1e_307c_b015_4ebd_883e_5b76_
 /// A service principal with a role on a registry, if any.
 async fn robot(server: &TestServer, role: Option<Uuid>, registry: &str, condition: Option<&str>) -> PrincipalId {
     let (identity, now) = (server.identity().clone(), server.clock().now());
-    let new = NewClient { tenant_id: Uuid::from_u128(7), display_name: "robot".into(), app_id: None, secret: None, now };
+    let new =
+        NewClient { tenant_id: Uuid::from_u128(7), display_name: "robot".into(), app_id: None, secret: None, now };
     let database = server.artifacts().database();
     let made = database.write_access(move |c| Box::pin(async move { identity.create_client(c, new).await }));
     let id = made.await.unwrap().principal.id;
@@ -97,7 +98,10 @@ async fn a_token_of_the_token_service_earns_a_refresh_token() {
         let answer = exchange_token(&server.anonymous(), &principal_token(&server, id, audience).await).await;
         assert_eq!(answer.status, 200, "{audience}: {answer}");
         assert_eq!(answer.json().as_object().unwrap().keys().collect::<Vec<_>>(), ["refresh_token"]);
-        assert_eq!((answer.header("cache-control"), answer.header("docker-distribution-api-version")), ("no-store", ""));
+        assert_eq!(
+            (answer.header("cache-control"), answer.header("docker-distribution-api-version")),
+            ("no-store", "")
+        );
         assert_eq!(answer.access.route, "exchange");
     }
     let nobody = robot(&server, None, TestServer::REGISTRY, None).await;
@@ -121,7 +125,8 @@ async fn what_cannot_be_exchanged_is_refused() {
     let tenant = "00000000-0000-0000-0000-000000000008";
     let fields = [("grant_type", "access_token"), ("tenant", tenant), ("access_token", &good)];
     assert_eq!(exchange(&anonymous, &fields).await.status, 401);
-    for fields in [&[("grant_type", "password"), ("access_token", &*good)][..], &[("grant_type", "access_token")], &[]] {
+    for fields in [&[("grant_type", "password"), ("access_token", &*good)][..], &[("grant_type", "access_token")], &[]]
+    {
         assert_eq!(exchange(&anonymous, fields).await.status, 400);
     }
     for method in [Method::GET, Method::HEAD, Method::PUT, Method::DELETE] {
