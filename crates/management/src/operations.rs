@@ -53,11 +53,14 @@ impl Management {
             .await
     }
 
-    /// Ends what is noted as going on with a resource.
-    pub(crate) async fn end_operations_on(&self, id: &ResourceId, error: Option<ArmError>) -> Result<(), Failure> {
+    /// What is noted as going on with a resource.
+    pub(crate) async fn open_operations(&self, id: &ResourceId) -> Result<Vec<Uuid>, Failure> {
         let resource = id.clone();
-        let open =
-            self.database().read(move |c| Box::pin(async move { operations::list_open(c, &resource).await })).await?;
+        self.database().read(move |c| Box::pin(async move { Ok(operations::list_open(c, &resource).await?) })).await
+    }
+
+    /// Notes that operations ended.
+    pub(crate) async fn end_operations(&self, open: Vec<Uuid>, error: Option<ArmError>) -> Result<(), Failure> {
         for operation in open {
             let outcome = error.clone().map_or(Ok(None), |error| Err(error.into()));
             self.end_operation(operation, outcome).await?;

@@ -29,6 +29,25 @@ struct Step {
     is_done: bool,
 }
 
+/// A resource that is being deleted: this one, and not what is made later under its name. Rows are never used again.
+#[derive(Clone)]
+struct Marked {
+    row: i64,
+    id: ResourceId,
+}
+
+impl Marked {
+    fn of(resource: &Resource) -> Self {
+        Self { row: resource.row, id: resource.id.clone() }
+    }
+
+    /// The resource, unless somebody else has finished its deletion.
+    async fn find(&self, c: &mut Connection) -> Result<Option<Resource>, Failure> {
+        let found = resources::find_to_change(c, &self.id).await?;
+        Ok(found.filter(|found| found.row == self.row && found.is_deleting))
+    }
+}
+
 impl Management {
     /// Deletes a resource with everything in it.
     ///
@@ -49,7 +68,7 @@ impl Management {
             })
             .await?;
         let is_group = entry.about.place == Place::Subscription;
-        let Some(first) = begun else {
+        let Some((marked, first)) = begun else {
             if is_group {
                 return Err(ArmError::group_not_found(id.name().unwrap_or_default()).into());
             }
@@ -62,15 +81,15 @@ impl Management {
         }
         let deadline = Instant::now() + self.patience();
         while Instant::now() < deadline {
-            if self.delete_step(cx, id).await? {
+            if self.delete_step(cx, &marked).await?.is_none_or(|step| step.is_done) {
                 return Ok(done);
             }
         }
         let (operation, location) = self.begin_operation(cx, id).await?;
-        let (management, cx, id) = (self.clone(), cx.clone(), id.clone());
+        let (management, cx) = (self.clone(), cx.clone());
         tokio::spawn(async move {
-            let outcome = management.delete_rest(&cx, &id).await;
-            if let Err(failure) = management.end_operation(operation, outcome.map(|()| None)).await {
+            let outcome = management.delete_rest(&cx, &marked).await;
+            if let Err(failure) = management.end_operation(operation, outcome.map(|_| None)).await {
                 warn!("The end of a deletion could not be noted: {}", wharf_model::error_chain(&failure));
             }
         });
@@ -84,39 +103,52 @@ impl Management {
     pub async fn resume_deletions(&self) -> Result<(), Failure> {
         let cx = self.cx(Actor::Operator);
         let marked = self.database().read(|c| Box::pin(resources::list_deleting(c, MOST_RESUMED))).await?;
-        for resource in marked {
-            info!(resource = %resource.id, "Going on with the deletion of {}", resource.id);
-            let outcome = self.delete_rest(&cx, &resource.id).await;
-            let error = outcome.as_ref().err().map(|failure| failure.error().clone());
-            self.end_operations_on(&resource.id, error).await?;
+        for marked in marked.iter().map(Marked::of) {
+            info!(resource = %marked.id, "Going on with the deletion of {}", marked.id);
+            // Asked for before, so that they are none of a later deletion under the same name.
+            let operations = self.open_operations(&marked.id).await?;
+            let outcome = self.delete_rest(&cx, &marked).await;
+            let error = match &outcome {
+                // Whoever finished it ends what they noted of it.
+                Ok(false) => continue,
+                Ok(true) => None,
+                Err(failure) => Some(failure.error().clone()),
+            };
+            self.end_operations(operations, error).await?;
             outcome?;
         }
         Ok(())
     }
 
-    async fn delete_rest(&self, cx: &Cx, id: &ResourceId) -> Result<(), Failure> {
-        while !self.delete_step(cx, id).await? {
-            // Others who write come in between.
-            tokio::task::yield_now().await;
+    /// Goes on until nothing is left. Returns whether the last of it went here, and not at somebody else's hands.
+    async fn delete_rest(&self, cx: &Cx, marked: &Marked) -> Result<bool, Failure> {
+        loop {
+            match self.delete_step(cx, marked).await? {
+                None => return Ok(false),
+                Some(step) if step.is_done => return Ok(true),
+                // Others who write come in between.
+                Some(_) => tokio::task::yield_now().await,
+            }
         }
-        Ok(())
     }
 
-    /// One transaction of a deletion that is under way. Returns whether it was the last.
-    async fn delete_step(&self, cx: &Cx, id: &ResourceId) -> Result<bool, Failure> {
-        let (step_cx, step_id) = (cx.clone(), id.clone());
+    /// One transaction of a deletion that is under way. `None` when somebody else has finished it.
+    async fn delete_step(&self, cx: &Cx, marked: &Marked) -> Result<Option<Step>, Failure> {
+        let (step_cx, marked) = (cx.clone(), marked.clone());
         let step = self
             .transact(true, move |c| {
                 Box::pin(async move {
-                    match resources::find_to_change(c, &step_id).await? {
-                        Some(root) => remove(c, &step_cx, &root).await,
-                        None => Ok(Step { removed: Vec::new(), is_done: true }),
+                    match marked.find(c).await? {
+                        Some(root) => remove(c, &step_cx, &root).await.map(Some),
+                        None => Ok(None),
                     }
                 })
             })
             .await?;
-        self.forget(cx, &step);
-        Ok(step.is_done)
+        if let Some(step) = &step {
+            self.forget(cx, step);
+        }
+        Ok(step)
     }
 
     /// Lets the kinds' caches forget what is gone.
@@ -136,7 +168,7 @@ async fn begin(
     entry: &Entry,
     id: &ResourceId,
     conditions: &Conditions,
-) -> Result<Option<Step>, Failure> {
+) -> Result<Option<(Marked, Step)>, Failure> {
     let root = resources::find_to_change(c, id).await?;
     conditions.check(root.as_ref())?;
     let Some(root) = root else {
@@ -153,7 +185,8 @@ async fn begin(
     if !root.is_deleting {
         entry.kind.release(c, cx, &root).await?;
     }
-    remove(c, cx, &root).await.map(Some)
+    let step = remove(c, cx, &root).await?;
+    Ok(Some((Marked::of(&root), step)))
 }
 
 /// Removes as much of a resource as fits into one transaction: what is in it first, the deepest before what holds it.

@@ -1,5 +1,6 @@
 //! The plane under test, and callers of it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -10,8 +11,9 @@ use uuid::Uuid;
 use wharf_identity::directory::NewClient;
 use wharf_identity::{PrincipalGrant, TokenStyle};
 use wharf_management::{Actor, Cx, Management};
+use wharf_metadata::resources::{ResourceRow, Stamp};
 use wharf_metadata::roles::{self, RoleAssignmentRow};
-use wharf_model::{AccessNote, Client, Clock as _, Endpoints, PrincipalId, RequestContext, ResourceId};
+use wharf_model::{AccessNote, Client, Clock as _, Endpoints, PrincipalId, RequestContext, ResourceId, Timestamp};
 use wharf_testkit::TestServer;
 
 /// [`TestServer::TENANT`].
@@ -76,6 +78,17 @@ impl Arm {
             .unwrap();
         self.assign(created.principal.id, role, scope).await;
         self.token(created.principal.id, HOST).await
+    }
+
+    /// The same, with a role of its own that allows these actions.
+    pub(crate) async fn role(&self, name: &str, actions: &[&str], scope: &str) -> String {
+        let role = Uuid::new_v4();
+        let path = format!("{scope}/providers/Microsoft.Authorization/roleDefinitions/{role}");
+        let permissions = serde_json::json!([{"actions": actions}]);
+        let properties = serde_json::json!({"roleName": name, "permissions": permissions, "assignableScopes": [scope]});
+        let made = self.put(&path, serde_json::json!({"properties": properties})).await;
+        assert_eq!(made.status, 201, "{made:?}");
+        self.principal(name, role, scope).await
     }
 
     /// Gives a role.
@@ -215,6 +228,24 @@ pub(crate) fn context() -> RequestContext {
 /// The path of a group.
 pub(crate) fn group(name: &str) -> String {
     format!("/subscriptions/{SUBSCRIPTION}/resourceGroups/{name}")
+}
+
+/// A resource's row and nothing else, which is cheap to write.
+pub(crate) fn bare(id: ResourceId) -> ResourceRow {
+    let stamp = Stamp { at: Timestamp(1), by: "operator".into(), by_type: "Key".into() };
+    ResourceRow {
+        row: 0,
+        id,
+        location: None,
+        tags: BTreeMap::new(),
+        sku: None,
+        identity: None,
+        properties: serde_json::Map::new(),
+        etag: "1".into(),
+        is_deleting: false,
+        created: stamp.clone(),
+        changed: stamp,
+    }
 }
 
 pub(crate) fn id(text: &str) -> ResourceId {

@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use serde_json::json;
+use wharf_metadata::resources;
+use wharf_model::ResourceId;
 
-use crate::arm::{Arm, id};
+use crate::arm::{Arm, bare, id};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_group_that_goes_while_something_is_put_into_it_leaves_nothing() {
@@ -97,6 +99,53 @@ async fn a_group_that_goes_while_a_registry_is_created_in_it_leaves_neither_orph
     assert_eq!(arm.get(ALL).await.names().len(), before);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn upkeep_that_comes_late_leaves_what_was_made_later_under_the_name() {
+    let arm = Arc::new(Arm::start().await);
+    let (long, short) = (arm.group("a").await, arm.group("b").await);
+    let rows: Vec<_> = (0..MANY).map(|n| bare(id(&format!("{long}/providers/Ns/kinds/{n:06}")))).collect();
+    let last = rows.last().unwrap().id.clone();
+    let groups = [id(&long), id(&short)];
+    let marking = arm.management.database().write(move |c| {
+        Box::pin(async move {
+            for row in rows {
+                resources::insert(c, &row, false).await?;
+            }
+            for group in groups {
+                let row = resources::find(c, &group).await?.expect("it is there").row;
+                resources::set_deleting(c, row).await?;
+            }
+            Ok::<_, wharf_metadata::Error>(())
+        })
+    });
+    marking.await.unwrap();
+    let upkeep = {
+        let arm = arm.clone();
+        tokio::spawn(async move { arm.management.resume().await.unwrap() })
+    };
+    let is_there = async |id: &ResourceId| {
+        let id = id.clone();
+        let found =
+            arm.management.database().read(move |c| Box::pin(async move { resources::find(c, &id).await })).await;
+        found.unwrap().is_some()
+    };
+    while is_there(&last).await {
+        tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+    }
+    // The upkeep has read what is marked, and is busy with the first of it.
+    assert_eq!(arm.delete(&short).await.status, 200);
+    arm.group("b").await;
+    let kept = arm.identity(&short, "kept", json!({})).await;
+    let lock = format!("{kept}/providers/Microsoft.Authorization/locks/keep");
+    assert_eq!(arm.put(&lock, json!({"properties": {"level": "CanNotDelete"}})).await.status, 201);
+    upkeep.await.unwrap();
+    assert!(!is_there(&id(&long)).await);
+    for path in [&short, &kept, &lock] {
+        assert_eq!(arm.get(path).await.status, 200, "{path}");
+    }
+}
+
+const MANY: usize = 5000;
 const ALL: &str =
     "/subscriptions/00000000-0000-4000-8000-00000000000b/providers/Microsoft.ContainerRegistry/registries";
 const CHECK_NAME: &str =
