@@ -26,8 +26,7 @@ pub(super) async fn of(
     let scope = id.parent().unwrap_or_else(ResourceId::root);
     let subscription = subscription(cx, &scope).await?;
     let resource_group = match scope.resource_group_name() {
-        // Whoever may deploy to a group learns of the group, even if they may read nothing of it otherwise.
-        Some(_) => Some(cx.management.get(&cx.management.cx(Actor::Operator), &scope).await?),
+        Some(_) => Some(resource_group(cx, &scope).await?),
         None => None,
     };
     let source = template.source();
@@ -54,6 +53,17 @@ pub(super) async fn of(
         now: cx.now,
         new_guid: Arc::new(Uuid::new_v4),
     })
+}
+
+/// `resourceGroup()`. Whoever may deploy to a group and not read it learns that it is there, and where.
+async fn resource_group(cx: &Cx, id: &ResourceId) -> Result<Value, Failure> {
+    let mut group = cx.management.get(&cx.management.cx(Actor::Operator), id).await?;
+    if !cx.may(READ_GROUP, id).await?
+        && let Value::Object(members) = &mut group
+    {
+        members.retain(|name, _| matches!(name.as_str(), "id" | "name" | "type" | "location"));
+    }
+    Ok(group)
 }
 
 async fn subscription(cx: &Cx, scope: &ResourceId) -> Result<Value, Failure> {
@@ -99,3 +109,5 @@ fn cloud(cx: &Cx) -> Value {
     });
     cloud
 }
+
+const READ_GROUP: &str = "Microsoft.Resources/subscriptions/resourceGroups/read";

@@ -79,11 +79,12 @@ pub(super) async fn prepare(cx: &Cx, id: ResourceId, body: Bytes) -> Result<Prep
     })
 }
 
-/// Works out the plan of a deployment in another one.
+/// Works out the plan of a deployment in another one. Whoever may not deploy there learns nothing of the place.
 ///
 /// # Errors
-/// What is wrong with it.
+/// What is wrong with it, or that the caller may not.
 pub(super) async fn prepare_nested(cx: &Cx, id: &ResourceId, nested: Nested) -> Result<Prepared, Failure> {
+    cx.require(&operation("write"), id).await?;
     if nested.mode == Mode::Complete {
         let text = "A deployment in another one has the mode 'Incremental'; 'Complete' is for the outermost.";
         return Err(ArmError::new(Code::InvalidTemplateDeployment, text).into());

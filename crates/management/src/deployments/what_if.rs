@@ -137,13 +137,12 @@ async fn tell_others(cx: &Cx, prepared: &Prepared, told: &mut Told) -> Result<()
     };
     for id in others_in_group(cx, &prepared.plan, &told.named).await?.into_iter().take(MOST_OTHERS) {
         let mut change = json!({"resourceId": id, "changeType": word});
-        if !told.is_short {
-            match cx.management.get(cx, &id).await {
-                Ok(before) => change["before"] = before,
-                // What one may not read is not told.
-                Err(failure) if failure.error().status.is_client_error() => continue,
-                Err(failure) => return Err(failure),
-            }
+        match cx.management.get(cx, &id).await {
+            Ok(_) if told.is_short => {}
+            Ok(before) => change["before"] = before,
+            // What one may not read is not told.
+            Err(failure) if failure.error().status.is_client_error() => continue,
+            Err(failure) => return Err(failure),
         }
         told.changes.push(change);
     }

@@ -506,6 +506,50 @@ async fn changes_are_told_in_advance() {
 }
 
 #[tokio::test]
+async fn nothing_is_told_of_groups_that_one_may_not_read() {
+    let arm = Arm::start().await;
+    let scope = arm.group("g").await;
+    let secret = group("secret");
+    arm.put(&secret, json!({"location": "eastus", "tags": {"owner": "somebody"}})).await;
+    let contributor = arm.principal("contributor", CONTRIBUTOR, &scope).await;
+    let mut asks = small("asks");
+    asks["tags"] = json!({"x": "[resourceGroup().tags.owner]"});
+    let inner = template(json!({"resources": [asks]}));
+    let nested = |group: &str| {
+        body(json!({"resources": [{"type": "Microsoft.Resources/deployments", "apiVersion": "2025-04-01", "name": "in",
+            "resourceGroup": group, "properties": {"mode": "Incremental",
+            "expressionEvaluationOptions": {"scope": "inner"}, "template": inner}}]}))
+    };
+    let path = path(&scope, "main");
+    for name in ["secret", "none"] {
+        let told = arm.send(&contributor, Method::POST, &format!("{path}/whatIf"), Some(nested(name))).await;
+        let change = &told.body["properties"]["changes"][0];
+        assert_eq!(change["changeType"], "Unsupported", "{told:?}");
+        let reason = change["unsupportedReason"].as_str().unwrap();
+        assert!(reason.contains("does not have authorization") && reason.contains("deployments/write"), "{reason}");
+        let told = arm.send(&contributor, Method::POST, &format!("{path}/validate"), Some(nested(name))).await;
+        assert_eq!(details(&told), ["AuthorizationFailed"]);
+    }
+
+    // Whoever may deploy to a group, and not read it, is told no more of it than they know.
+    let operations = ["Microsoft.Resources/deployments/*", "Microsoft.ManagedIdentity/userAssignedIdentities/*"];
+    let deployer = arm.role("deployer", &operations, &secret).await;
+    let mine = self::path(&secret, "main");
+    let template = |x: &str| body(json!({"outputs": {"x": {"type": "string", "value": x}}}));
+    let name = arm.send(&deployer, Method::PUT, &mine, Some(template("[resourceGroup().name]"))).await;
+    assert_eq!(name.body["properties"]["outputs"]["x"]["value"], "secret", "{name:?}");
+    let tags = template("[resourceGroup().tags.owner]");
+    let refused = arm.send(&deployer, Method::PUT, &mine, Some(tags.clone())).await;
+    assert!(!refused.body.to_string().contains("somebody"), "{refused:?}");
+    arm.identity(&secret, "hidden", json!({})).await;
+    let mut short = template("x");
+    short["properties"]["whatIfSettings"] = json!({"resultFormat": "ResourceIdOnly"});
+    let bare = arm.role("bare", &operations[..1], &secret).await;
+    let told = arm.send(&bare, Method::POST, &format!("{mine}/whatIf"), Some(short)).await;
+    assert_eq!(told.body["properties"]["changes"], json!([]), "{told:?}");
+}
+
+#[tokio::test]
 async fn a_template_has_a_hash() {
     let arm = Arm::start().await;
     let path = "/providers/Microsoft.Resources/calculateTemplateHash?api-version=2025-04-01";
