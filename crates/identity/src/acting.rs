@@ -112,11 +112,24 @@ impl Reach {
     #[must_use]
     pub fn covers(&self, scope: &ResourceId) -> bool {
         let key = scope.key();
-        let attributes = Attributes { environment: Some(self.environment), ..Attributes::default() };
-        let allows = |key: &str| self.roles.get(key).is_some_and(|roles| may_act(roles, &self.operation, &attributes));
+        let allows = |key: &str| self.allows(key);
         // Every scope that this one is in has a key that this one's begins with, up to a slash.
         allows("/")
             || key.len() > 1 && allows(key)
             || key.match_indices('/').skip(1).any(|(slash, _)| allows(&key[..slash]))
+    }
+
+    /// Whether it may at the scope, or at anything in it. Costs what the principal has roles.
+    #[must_use]
+    pub fn enters(&self, scope: &ResourceId) -> bool {
+        let is_inside =
+            |key: &str| key.strip_prefix(scope.key().trim_end_matches('/')).is_some_and(|rest| rest.starts_with('/'));
+        self.covers(scope) || self.roles.keys().any(|key| is_inside(key) && self.allows(key))
+    }
+
+    /// Whether the roles at just this scope allow it.
+    fn allows(&self, key: &str) -> bool {
+        let attributes = Attributes { environment: Some(self.environment), ..Attributes::default() };
+        self.roles.get(key).is_some_and(|roles| may_act(roles, &self.operation, &attributes))
     }
 }

@@ -12,14 +12,14 @@ use crate::failure::Failure;
 use crate::kind::Resource;
 use crate::management::Management;
 use crate::query::Query;
-use crate::resources::{ListPage, PageQuery, show_briefly};
+use crate::resources::{ListPage, MOST_SCANNED, PageQuery, ROWS, show_briefly};
 use crate::visible::Visible;
 
 impl Management {
     /// Lists what is tracked in a subscription or a group and passes `$filter`, as far as the actor may read it.
     ///
     /// # Errors
-    /// When the filter cannot be read, or the group is not there.
+    /// When the filter cannot be read, the actor may read nothing of the group, or it is not there.
     pub(crate) async fn list_everything(
         &self,
         cx: &Cx,
@@ -28,35 +28,43 @@ impl Management {
         page: &PageQuery,
     ) -> Result<ListPage, Failure> {
         let filter = query.filter().map(Filter::parse).transpose()?;
-        // Whoever has no role there at all is not told whether there is such a group.
-        if scope.resource_group_name().is_some() && !cx.sees(scope).await? {
-            cx.require(READ_GROUP, scope).await?;
-        }
         let sieve = Sieve::new(scope, filter.as_ref());
-        let mut seen = Seen::default();
+        let seen = Seen::of(cx, &sieve).await?;
+        let is_of_group = scope.resource_group_name().is_some();
+        // Who may read nothing of a group is not told whether it is there.
+        let may_know = match sieve.scope.resource_group_name() {
+            Some(_) => cx.may(READ_GROUP, &sieve.scope).await? || cx.may(LIST_GROUP, &sieve.scope).await?,
+            None => false,
+        };
+        if seen.is_nothing() && !may_know {
+            if is_of_group {
+                cx.require(LIST_GROUP, scope).await?;
+            }
+            return Ok(ListPage { items: Vec::new(), next: None });
+        }
         let mut found: Vec<Resource> = Vec::new();
         let mut after = page.after.clone();
-        let mut scanned = 0;
+        let mut looked_at = 0;
         let next = loop {
             let (asked, from) = (sieve.clone(), after);
             let rows = self
                 .database()
                 .read(move |c| {
                     Box::pin(async move {
-                        if from.is_empty() && asked.scope.resource_group_name().is_some() {
+                        if from.is_empty() && may_know {
                             require_group(c, &asked.scope).await?;
                         }
-                        Ok::<_, Failure>(resources::list(c, &asked.within(), &asked.wanted, &from, ROWS).await?)
+                        Ok::<_, Failure>(resources::list(c, &asked.within(), &asked.wanted, &from, ROWS as i64).await?)
                     })
                 })
                 .await?;
-            let is_last = (rows.len() as i64) < ROWS;
-            scanned += rows.len();
+            let is_last = rows.len() < ROWS;
+            looked_at += rows.len();
             after = rows.last().map(|row| row.id.key().to_owned()).unwrap_or_default();
             let mut full = None;
             for row in rows {
                 let passes = filter.as_ref().map_or(Ok(true), |filter| passes(filter, &row))?;
-                if passes && seen.shows(cx, scope, &row.id).await? {
+                if passes && seen.shows(cx, &row.id) {
                     if found.len() == page.top {
                         // The next page begins after the last that is shown.
                         full = found.last().map(|last| last.id.key().to_owned());
@@ -72,10 +80,13 @@ impl Management {
                 break None;
             }
             // Filters that no index helps with look at so many rows and answer with what they found.
-            if scanned >= MOST_SCANNED {
+            if looked_at >= MOST_SCANNED {
                 break Some(after);
             }
         };
+        if is_of_group && !may_know && found.is_empty() && next.is_none() && page.after.is_empty() {
+            cx.require(LIST_GROUP, scope).await?;
+        }
         let expand = query.get("$expand").unwrap_or_default().to_owned();
         let items = self.render_mixed(cx, found).await?;
         let shown = items.iter().filter_map(|row| Some(show_briefly(self.kind_of(&row.id)?, row, &expand))).collect();
@@ -144,20 +155,27 @@ impl Sieve {
 }
 
 /// Which kinds the actor may read in the whole scope, worked out once for each.
-#[derive(Default)]
 struct Seen(HashMap<String, Visible>);
 
 impl Seen {
-    async fn shows(&mut self, cx: &Cx, scope: &ResourceId, id: &ResourceId) -> Result<bool, Failure> {
-        let Some(entry) = cx.management.kind_of(id) else { return Ok(false) };
-        if !self.0.contains_key(&entry.type_name) {
-            let visible = Visible::of(cx, scope, &entry.read).await?;
-            self.0.insert(entry.type_name.clone(), visible);
+    async fn of(cx: &Cx, sieve: &Sieve) -> Result<Self, Failure> {
+        let mut seen = HashMap::new();
+        for entry in cx.management.catalogue().kinds().iter().filter(|entry| entry.is_listed()) {
+            if sieve.wanted.kind.as_ref().is_none_or(|kind| entry.type_name.eq_ignore_ascii_case(kind)) {
+                seen.insert(entry.type_name.clone(), Visible::of(cx, &sieve.scope, &entry.read).await?);
+            }
         }
-        match self.0.get(&entry.type_name) {
-            Some(visible) => Ok(visible.shows(id)),
-            None => Ok(false),
-        }
+        Ok(Self(seen))
+    }
+
+    /// Whether they may read nothing at all.
+    fn is_nothing(&self) -> bool {
+        self.0.values().all(Visible::is_nothing)
+    }
+
+    fn shows(&self, cx: &Cx, id: &ResourceId) -> bool {
+        let visible = cx.management.kind_of(id).and_then(|entry| self.0.get(&entry.type_name));
+        visible.is_some_and(|visible| visible.shows(id))
     }
 }
 
@@ -189,8 +207,5 @@ pub(crate) fn passes(filter: &Filter, resource: &Resource) -> Result<bool, Failu
     Ok(filter.matches(&values)?)
 }
 
-const READ_GROUP: &str = "Microsoft.Resources/subscriptions/resourceGroups/resources/read";
-/// How many rows are read at a time.
-const ROWS: i64 = 1000;
-/// How many rows one request looks at, at least.
-const MOST_SCANNED: usize = 20_000;
+const READ_GROUP: &str = "Microsoft.Resources/subscriptions/resourceGroups/read";
+const LIST_GROUP: &str = "Microsoft.Resources/subscriptions/resourceGroups/resources/read";

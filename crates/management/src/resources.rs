@@ -12,5 +12,5 @@ mod write;
 
 pub(crate) use act::Called;
 pub(crate) use envelope::show_briefly;
-pub(crate) use list::{ListPage, PageQuery, next_link};
+pub(crate) use list::{ListPage, MOST_SCANNED, PageQuery, ROWS, next_link};
 pub(crate) use write::{Conditions, insert_within};

@@ -13,6 +13,8 @@ pub(crate) enum Visible {
     All,
     /// What they may read by itself.
     Within(Box<Reach>),
+    /// Nothing: they have no role with this right at anything in the scope, and need not be looked for.
+    Nothing,
 }
 
 impl Visible {
@@ -25,7 +27,8 @@ impl Visible {
         if cx.may(operation, scope).await? {
             return Ok(Self::All);
         }
-        Ok(Self::Within(Box::new(cx.identity().reach(principal, operation).await?)))
+        let reach = cx.identity().reach(principal, operation).await?;
+        Ok(if reach.enters(scope) { Self::Within(Box::new(reach)) } else { Self::Nothing })
     }
 
     /// Whether everything is shown.
@@ -33,11 +36,17 @@ impl Visible {
         matches!(self, Self::All)
     }
 
+    /// Whether nothing is shown.
+    pub(crate) fn is_nothing(&self) -> bool {
+        matches!(self, Self::Nothing)
+    }
+
     /// Whether this is shown.
     pub(crate) fn shows(&self, id: &ResourceId) -> bool {
         match self {
             Self::All => true,
             Self::Within(reach) => reach.covers(id),
+            Self::Nothing => false,
         }
     }
 }

@@ -1,4 +1,5 @@
-//! Lists of one kind, page by page. A page costs what is on it.
+//! Lists of one kind, page by page. A page costs what is on it; where not everything is shown, what is looked at for it is
+//! bounded.
 
 use std::sync::Arc;
 
@@ -90,9 +91,10 @@ impl Management {
         let filter = query.filter().filter(|_| is_filtered).map(Filter::parse).transpose()?;
         let visible = Visible::of(cx, scope, &entry.read).await?;
         let wanted = Asked { entry, scope, page, visible: &visible, filter: filter.as_ref() };
-        let rows = self.scan(&wanted).await?;
-        if !visible.is_all() && rows.found.is_empty() && page.after.is_empty() && scope.resource_group_name().is_some()
-        {
+        // Who may read nothing costs nothing, and learns no more than that.
+        let rows = if visible.is_nothing() { Scanned::default() } else { self.scan(&wanted).await? };
+        let is_nothing = rows.found.is_empty() && rows.next.is_none() && page.after.is_empty();
+        if !visible.is_all() && is_nothing && scope.resource_group_name().is_some() {
             cx.require(&entry.read, scope).await?;
         }
         let next = rows.next;
@@ -111,10 +113,13 @@ impl Management {
     }
 
     async fn scan(&self, asked: &Asked<'_>) -> Result<Scanned, Failure> {
-        let mut scanned = Scanned::default();
+        let mut found: Vec<Resource> = Vec::new();
         let mut after = asked.page.after.clone();
+        let mut looked_at = 0;
+        // Where each row is shown, no more is read than that, and one to know whether there are others.
+        let is_all_shown = asked.visible.is_all() && asked.filter.is_none();
+        let chunk = if is_all_shown { asked.page.top + 1 } else { ROWS };
         loop {
-            let room = asked.page.top - scanned.found.len();
             let (entry, place, from) = (asked.entry.clone(), asked.scope.clone(), after);
             // Who may not read the list is not told whether there is what it would be in.
             let may_be_told = asked.visible.is_all();
@@ -124,7 +129,7 @@ impl Management {
                     Box::pin(async move {
                         let within = within(&entry, &place);
                         let wanted = Wanted { kind: Some(entry.type_name.to_ascii_lowercase()), ..Wanted::default() };
-                        let rows = resources::list(c, &within, &wanted, &from, room as i64).await?;
+                        let rows = resources::list(c, &within, &wanted, &from, chunk as i64).await?;
                         if rows.is_empty() && from.is_empty() && may_be_told {
                             check_scope(c, &entry, &place).await?;
                         }
@@ -132,20 +137,26 @@ impl Management {
                     })
                 })
                 .await?;
-            let is_last = rows.len() < room;
+            let is_last = rows.len() < chunk;
+            looked_at += rows.len();
             after = rows.last().map(|row| row.id.key().to_owned()).unwrap_or_default();
             for row in rows {
                 let passes = asked.filter.map_or(Ok(true), |filter| generic::passes(filter, &row))?;
-                if passes && asked.visible.shows(&row.id) {
-                    scanned.found.push(row);
+                if !passes || !asked.visible.shows(&row.id) {
+                    continue;
                 }
+                if found.len() == asked.page.top {
+                    // The next page begins after the last that is shown.
+                    let next = found.last().map(|last| last.id.key().to_owned());
+                    return Ok(Scanned { found, next });
+                }
+                found.push(row);
             }
             if is_last {
-                return Ok(scanned);
+                return Ok(Scanned { found, next: None });
             }
-            if scanned.found.len() >= asked.page.top {
-                scanned.next = Some(after);
-                return Ok(scanned);
+            if looked_at >= MOST_SCANNED {
+                return Ok(Scanned { found, next: Some(after) });
             }
         }
     }
@@ -198,6 +209,10 @@ fn is_group(id: &ResourceId) -> bool {
     id.resource_type().as_deref() == Some(crate::route::GROUPS)
 }
 
+/// How many rows are read at a time, where not all of them are shown.
+pub(crate) const ROWS: usize = 1000;
+/// How many rows one request looks at, at least.
+pub(crate) const MOST_SCANNED: usize = 20_000;
 /// How many items a page has at most, and when nobody says.
 const MOST_ITEMS: usize = 1000;
 

@@ -2,8 +2,9 @@
 
 use http::Method;
 use serde_json::json;
+use wharf_metadata::resources;
 
-use crate::arm::{Arm, HOST, READER, SUBSCRIPTION};
+use crate::arm::{ACR_PULL, Arm, HOST, READER, SUBSCRIPTION};
 
 const TYPE: &str = "Microsoft.ManagedIdentity/userAssignedIdentities";
 
@@ -100,6 +101,53 @@ async fn one_sees_what_one_may_read() {
     assert_eq!((elsewhere.status.as_u16(), elsewhere.code()), (403, "AuthorizationFailed"));
     assert_eq!(list(&of_group, &format!("/subscriptions/{SUBSCRIPTION}/resourcegroups")).await.names(), ["b"]);
 }
+
+#[tokio::test]
+async fn who_may_read_nothing_does_not_learn_which_groups_there_are() {
+    let arm = filled().await;
+    let puller = arm.principal("puller", ACR_PULL, &format!("/subscriptions/{SUBSCRIPTION}")).await;
+    for name in ["a", "none"] {
+        let group = crate::arm::group(name);
+        for path in [format!("{group}/resources"), format!("{group}/providers/{TYPE}")] {
+            let refused = arm.send(&puller, Method::GET, &path, None).await;
+            assert_eq!((refused.status.as_u16(), refused.code()), (403, "AuthorizationFailed"), "{path}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn lists_look_at_so_much_whoever_asks() {
+    let arm = Arm::start().await;
+    let (many, last) = (crate::arm::id(&arm.group("many").await), arm.group("z").await);
+    let writing = arm.management.database().write(move |c| {
+        Box::pin(async move {
+            for n in 0..=MOST_SCANNED {
+                let id = many.resource("Microsoft.ManagedIdentity", "userAssignedIdentities", &format!("{n:06}"));
+                resources::insert(c, &crate::arm::bare(id.unwrap()), true).await?;
+            }
+            Ok::<_, wharf_metadata::Error>(())
+        })
+    });
+    writing.await.unwrap();
+    let mine = arm.identity(&last, "mine", json!({})).await;
+    let nobody = arm.principal("nobody", ACR_PULL, &format!("/subscriptions/{SUBSCRIPTION}")).await;
+    let of_one = arm.principal("one", READER, &mine).await;
+    for base in
+        [format!("/subscriptions/{SUBSCRIPTION}/resources"), format!("/subscriptions/{SUBSCRIPTION}/providers/{TYPE}")]
+    {
+        let path = format!("{base}?$top=1");
+        let nothing = arm.send(&nobody, Method::GET, &path, None).await;
+        assert_eq!((nothing.names(), nothing.body.get("nextLink")), (vec![], None), "{path}");
+        let page = arm.send(&of_one, Method::GET, &path, None).await;
+        assert_eq!(page.names(), Vec::<&str>::new(), "{path}");
+        let link = page.body["nextLink"].as_str().expect("there is more").strip_prefix(HOST).unwrap().to_owned();
+        let page = arm.send(&of_one, Method::GET, &link, None).await;
+        assert_eq!((page.names(), page.body.get("nextLink")), (vec!["mine"], None), "{path}");
+    }
+}
+
+/// How many rows one request looks at.
+const MOST_SCANNED: usize = 20_000;
 
 fn form(text: &str) -> String {
     text.bytes()
