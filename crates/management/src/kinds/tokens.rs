@@ -25,6 +25,7 @@ use crate::cx::Cx;
 use crate::failure::Failure;
 use crate::kind::{About, Access, ActionCall, Ask, Draft, Kind, Place, Property, Removal, Resource, Shape, Verb};
 use crate::kinds::scope_maps::{check_quota, find_registry, lock_registry, name_of};
+use crate::locks::{self, Change};
 
 /// The kind `Microsoft.ContainerRegistry/registries/tokens`.
 #[derive(Debug)]
@@ -124,7 +125,7 @@ impl Kind for Tokens {
 /// `POST {registry}/generateCredentials`: makes one password of a token, or both, and shows them this once.
 ///
 /// # Errors
-/// What is wrong with the body; 404 when there is no such token.
+/// What is wrong with the body; 404 when there is no such token; 409 when a lock stands against it.
 pub(crate) async fn generate_credentials(cx: &Cx, call: ActionCall) -> Result<Answer, Failure> {
     let registry = call.resource()?.id.clone();
     let asked = read_generation(&call.body, &registry, cx.now)?;
@@ -138,6 +139,8 @@ pub(crate) async fn generate_credentials(cx: &Cx, call: ActionCall) -> Result<An
                 return Err(ArmError::parent_not_found(&registry, &id).into());
             }
             let resource = resources::find_to_change(c, &id).await?;
+            // The registry's locks were looked at for the action; those of the token are the token's own.
+            locks::require_unlocked(c, &id, Change::Write).await?;
             let row = lock_registry(c, &id).await?;
             let token = tokens::find_by_name(c, row.id, name_of(&id)).await?;
             let (Some(mut resource), Some(token)) = (resource, token) else {

@@ -70,3 +70,21 @@ async fn locks_are_put_on_what_is_there() {
     assert_eq!(at(&group, json!({"properties": {"level": "x"}})).await.body["error"]["target"], "properties.level");
     assert_eq!(at(&group, json!({})).await.body["error"]["target"], "properties.level");
 }
+
+#[tokio::test]
+async fn a_read_only_lock_keeps_the_passwords_of_a_token() {
+    let arm = Arm::start().await;
+    let group = arm.group("g").await;
+    let registry = format!("{group}/providers/Microsoft.ContainerRegistry/registries/contoso");
+    arm.put(&registry, json!({"location": "eastus", "sku": {"name": "Premium"}})).await;
+    let token = format!("{registry}/tokens/agent");
+    let scope_map = format!("{registry}/scopeMaps/_repositories_pull");
+    assert_eq!(arm.put(&token, json!({"properties": {"scopeMapId": scope_map}})).await.status, 201);
+    let lock = format!("{token}/{LOCK}");
+    assert_eq!(arm.put(&lock, json!({"properties": {"level": "ReadOnly"}})).await.status, 201);
+    let generate = async || arm.post(&format!("{registry}/generateCredentials"), json!({"tokenId": token})).await;
+    let refused = generate().await;
+    assert_eq!((refused.status.as_u16(), refused.code()), (409, "ScopeLocked"), "{refused:?}");
+    assert_eq!(arm.delete(&lock).await.status, 204);
+    assert_eq!(generate().await.status, 200);
+}
