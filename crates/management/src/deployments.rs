@@ -19,6 +19,7 @@
 
 mod calculate;
 mod environment;
+mod places;
 mod prepare;
 mod records;
 mod run;
@@ -29,7 +30,6 @@ mod what_if;
 use async_trait::async_trait;
 use http::Method;
 use serde_json::json;
-use tokio::sync::{Semaphore, SemaphorePermit};
 use wharf_arm::template::{self, Template};
 use wharf_arm::{ArmError, Code, versions};
 use wharf_model::ResourceId;
@@ -86,14 +86,14 @@ impl Service for Deployments {
         match (call.method.clone(), below.as_slice()) {
             (Method::GET, []) => records::get(cx, &id).await,
             (Method::HEAD, []) => records::head(cx, &id).await,
-            (Method::PUT, []) => run::put(cx, id, call, admit()?).await,
+            (Method::PUT, []) => run::put(cx, id, call, places::admit(cx)?).await,
             (Method::DELETE, []) => records::delete(cx, &id).await,
             (Method::POST, ["validate"]) => {
-                let _permit = admit()?;
+                let _place = places::admit(cx)?;
                 prepare::validate(cx, id, call).await
             }
             (Method::POST, ["whatif"]) => {
-                let _permit = admit()?;
+                let _place = places::admit(cx)?;
                 what_if::what_if(cx, id, call).await
             }
             (Method::POST, ["cancel"]) => records::cancel(cx, &id).await,
@@ -114,15 +114,6 @@ async fn calculate_hash(call: Call) -> Result<Answer, Failure> {
     })
     .await?;
     Ok(Answer::ok(json!({"minifiedTemplate": minified, "templateHash": hash})))
-}
-
-/// Lets a template in: each may fill as much memory as templates may, so that there are few at once in one process.
-fn admit() -> Result<SemaphorePermit<'static>, ArmError> {
-    static TEMPLATES: Semaphore = Semaphore::const_new(MOST_AT_ONCE);
-    TEMPLATES.try_acquire().map_err(|_| {
-        let text = format!("{MOST_AT_ONCE} templates are being deployed or validated; try again when one is done.");
-        ArmError::new(Code::TooManyRequests, text)
-    })
 }
 
 /// Templates are deployed to resource groups and subscriptions.
@@ -157,9 +148,6 @@ fn id_of(scope: &ResourceId, name: &str) -> Result<ResourceId, ArmError> {
 fn operation(verb: &str) -> String {
     format!("Microsoft.Resources/deployments/{verb}")
 }
-
-/// How many templates are deployed, validated or compared at once in one process.
-const MOST_AT_ONCE: usize = 32;
 
 const ENDPOINTS: &[Endpoint] = &[
     Endpoint { method: Method::GET, path: "", summary: "Lists the deployments to a scope." },

@@ -10,7 +10,6 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 use http::StatusCode;
 use serde_json::{Map, Value, json};
-use tokio::sync::SemaphorePermit;
 use tracing::{info, warn};
 use uuid::Uuid;
 use wharf_arm::template::{Mode, Planned, limits};
@@ -19,6 +18,7 @@ use wharf_metadata::deployments::{self, DeploymentOperationRow, NewDeployment, S
 use wharf_metadata::resources;
 use wharf_model::{ResourceId, Timestamp, error_chain};
 
+use super::places::Place;
 use super::prepare::{self, Prepared};
 use super::step::Evaluation;
 use super::{is_subscription, operation, records, show};
@@ -29,12 +29,7 @@ use crate::locks::{self, Change};
 use crate::service::Call;
 
 /// `PUT …/deployments/{name}`.
-pub(super) async fn put(
-    cx: &Cx,
-    id: ResourceId,
-    call: Call,
-    permit: SemaphorePermit<'static>,
-) -> Result<Answer, Failure> {
+pub(super) async fn put(cx: &Cx, id: ResourceId, call: Call, place: Place) -> Result<Answer, Failure> {
     cx.require(&operation("write"), &id).await?;
     let prepared = prepare::prepare(cx, id, call.body).await?;
     let correlation_id = prepare::correlation(cx);
@@ -43,7 +38,7 @@ pub(super) async fn put(
     let (id, run_id) = (prepared.id.clone(), run.run_id);
     let mut going = tokio::spawn(async move {
         let _ = run.finish(prepared).await;
-        drop(permit);
+        drop(place);
     });
     // Most are done at once; of the others the client is told where to look.
     let _ = tokio::time::timeout(PATIENCE, &mut going).await;
@@ -251,7 +246,6 @@ impl Run {
         let name = planned.id.name().unwrap_or_default();
         let id = super::id_of(&nested.scope, name).map_err(Stopped::Failed)?;
         let cx = fresh(&self.cx);
-        cx.require(&operation("write"), &id).await.map_err(failed)?;
         let prepared = prepare::prepare_nested(&cx, &id, nested).await.map_err(failed)?;
         let (run, _) = Self::begin(&cx, &prepared, self.correlation_id, Some(self)).await.map_err(failed)?;
         Box::pin(run.finish(prepared)).await
