@@ -31,6 +31,6 @@ pub use id_token::PublishedKey;
 pub use managed_identity::{IdentityEndpoint, ManagedIdentityError, WantedIdentity};
 pub(crate) use principal_token::PrincipalTokens;
 pub use principal_token::{IssuedToken, PrincipalGrant, TokenStyle, VerifiedToken};
-pub use refresh_token::{RefreshError, RefreshedSignIn};
+pub use refresh_token::{NewRefreshToken, RefreshError, RefreshedSignIn};
 pub(crate) use tenant::KnownTenant;
 pub use tenant::Tenant;

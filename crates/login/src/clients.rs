@@ -42,6 +42,23 @@ impl SignInClient {
         }
     }
 
+    /// Whether people are asked before it gets anything of theirs, each time and for one resource. Whoever may register an
+    /// application anywhere chooses its name and where browsers are sent with its codes.
+    pub(crate) fn needs_approval(&self) -> bool {
+        matches!(self, Self::Registered(_))
+    }
+
+    /// Whether it may have tokens of people for this audience: what another program takes for its own, it could be shown
+    /// by a program that people have let in for something else.
+    pub(crate) async fn may_reach(&self, identity: &Identity, audience: &str) -> Result<bool, Error> {
+        let Self::Registered(application) = self else { return Ok(true) };
+        let bare = audience.trim_start_matches("api://").trim_start_matches("spn:");
+        let Ok(id) = bare.split('/').next().unwrap_or_default().parse::<Uuid>() else { return Ok(true) };
+        let is_program = WELL_KNOWN.iter().any(|(known, _)| *known == id)
+            || id != application.app_id && identity.find_application(id).await?.is_some();
+        Ok(!is_program)
+    }
+
     /// Whether it may sign people in without proving itself where no address tells what it is.
     pub(crate) fn is_public(&self) -> bool {
         match self {

@@ -28,8 +28,7 @@ pub(crate) async fn start(call: &Call<'_>, at: &AuthorityPath, form: &Form) -> R
         Some(resource) => format!("{resource}/.default openid offline_access"),
         None => scope.to_owned(),
     };
-    let address = call.context.client.address.to_string();
-    let code = call.identity.start_device_code(client_id, &scope, &address).await?;
+    let code = call.identity.start_device_code(client_id, &scope, call.context.client.address).await?;
 
     let page = format!("{}/login/device", call.context.endpoints.login);
     Ok(answer::json(

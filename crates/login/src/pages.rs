@@ -7,11 +7,15 @@
 //!                                    └─► continue as …, or another account ─────────┴─► let this device sign in? answer
 //! ```
 //!
+//! An application that somebody registered gets its code only after one more page, which asks whether it may act for whoever
+//! is signed in.
+//!
 //! What a page is for travels in its forms, sealed (`flow`): it cannot be changed, it ends, and it is good only in the
 //! browser that the page was made for, which is known by a cookie. So no page elsewhere can send a form in somebody's name.
 
 mod authorize;
 mod browser;
+mod consent;
 mod device;
 mod external;
 mod flow;
@@ -46,6 +50,7 @@ pub(crate) async fn answer(call: &Call<'_>, page: Page, form: &Form) -> Shown {
         Page::DeviceAnswer => device::answer(call, form).await,
         Page::Password => sign_in::password(call, form).await,
         Page::ChangePassword => sign_in::change_password(call, form).await,
+        Page::Consent => consent::answer(call, form).await,
         Page::Continue => sign_in::go_on(call, form).await,
         Page::External => external::begin(call, form).await,
         Page::ExternalCallback => external::finish(call, form).await,

@@ -28,6 +28,7 @@ pub(crate) enum Page {
     DeviceAnswer,
     Password,
     ChangePassword,
+    Consent,
     Continue,
     External,
     ExternalCallback,
@@ -153,6 +154,7 @@ impl Route {
             Self::Page(Page::DeviceAnswer) => "login.device-answer",
             Self::Page(Page::Password) => "login.password",
             Self::Page(Page::ChangePassword) => "login.change-password",
+            Self::Page(Page::Consent) => "login.consent",
             Self::Page(Page::Continue) => "login.continue",
             Self::Page(Page::External) => "login.external",
             Self::Page(Page::ExternalCallback) => "login.external-callback",
@@ -166,12 +168,13 @@ impl Route {
     }
 }
 
-const PAGES: [(&[&str], Page, &[Method]); 8] = [
+const PAGES: [(&[&str], Page, &[Method]); 9] = [
     (&["login", "style.css"], Page::Style, GET),
     (&["login", "device"], Page::Device, BOTH),
     (&["login", "device", "answer"], Page::DeviceAnswer, POST),
     (&["login", "password"], Page::Password, POST),
     (&["login", "change-password"], Page::ChangePassword, POST),
+    (&["login", "consent"], Page::Consent, POST),
     (&["login", "continue"], Page::Continue, POST),
     (&["login", "external"], Page::External, GET),
     (&["login", "external", "callback"], Page::ExternalCallback, GET),

@@ -16,7 +16,8 @@ pub(crate) struct Wanted {
 }
 
 impl Wanted {
-    /// Reads `scope` and `resource`. Every resource will do: whoever is sent the token looks at its audience.
+    /// Reads `scope` and `resource`. Every resource will do: whoever is sent the token looks at its audience, and people are
+    /// asked before an application that somebody registered gets one of theirs.
     ///
     /// # Errors
     /// When several resources are named, or what is named cannot be one.
@@ -57,6 +58,11 @@ impl Wanted {
         }
         Ok(wanted)
     }
+}
+
+/// Whether two names mean the same resource, the slash at the end apart.
+pub(crate) fn is_same_resource(one: &str, other: &str) -> bool {
+    one.trim_end_matches('/') == other.trim_end_matches('/')
 }
 
 /// The resource of a scope: what stands before `/.default`, or before the last slash and a permission's name. A resource

@@ -9,7 +9,8 @@
 //! | `refresh_token` | a refresh token | that person |
 //!
 //! A person's tokens come with a refresh token, an ID token and `client_info` where the scope asks for them. Whatever
-//! resource is named becomes the audience: whoever is sent the token knows its own name.
+//! resource is named becomes the audience: whoever is sent the token knows its own name. An application that was registered
+//! here gets people's tokens for the one resource that they approved.
 
 mod grants;
 
@@ -17,10 +18,11 @@ use axum::body::Body;
 use http::{HeaderMap, Response, StatusCode};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
-use wharf_identity::oidc::{Authentication, IssuedToken, PrincipalGrant, TokenStyle};
+use wharf_identity::oidc::{Authentication, IssuedToken, NewRefreshToken, PrincipalGrant, TokenStyle};
 
 use crate::answer::{self, client_info};
 use crate::authority::{AuthorityPath, Place};
+use crate::clients::SignInClient;
 use crate::error::OAuthError;
 use crate::form::Form;
 use crate::router::Call;
@@ -65,6 +67,7 @@ pub(crate) async fn answer(
 /// What a person is given.
 struct PersonsTokens<'a> {
     authentication: &'a Authentication,
+    client: &'a SignInClient,
     client_id: &'a str,
     style: TokenStyle,
     wanted: Wanted,
@@ -73,6 +76,17 @@ struct PersonsTokens<'a> {
     family: Option<Uuid>,
     /// The refresh token that was used, which goes on being good.
     refresh_token: Option<String>,
+}
+
+/// The answer to an application that asks for what nobody has let it have.
+fn not_approved(client: &SignInClient) -> OAuthError {
+    OAuthError::invalid_grant(
+        65_001,
+        format!(
+            "The user or administrator has not consented to use the application named '{}' for this resource. Send an interactive authorization request for this user and resource.",
+            client.name()
+        ),
+    )
 }
 
 impl TokenRequest<'_> {
@@ -91,6 +105,9 @@ impl TokenRequest<'_> {
         let principal = &given.authentication.principal;
         let issuer = self.place.issuer();
         let audience = self.audience(&given.wanted);
+        if !given.client.may_reach(identity, audience).await? {
+            return Err(not_approved(given.client));
+        }
         let grant = PrincipalGrant {
             principal,
             generation: given.authentication.generation,
@@ -114,7 +131,15 @@ impl TokenRequest<'_> {
             body.insert("refresh_token".into(), token.into());
         } else if given.wanted.offline || self.place.has_old_answers() {
             let scope = self.form.get("scope").unwrap_or(&given.wanted.scopes);
-            let token = identity.new_refresh_token(given.authentication, given.client_id, scope, given.family).await?;
+            let new = NewRefreshToken {
+                authentication: given.authentication,
+                client_id: given.client_id,
+                scope,
+                resource: given.client.needs_approval().then_some(audience),
+                is_proven: given.style != TokenStyle::PublicClient,
+                family: given.family,
+            };
+            let token = identity.new_refresh_token(&new).await?;
             body.insert("refresh_token".into(), token.into());
         }
         body.insert("client_info".into(), client_info(principal).into());

@@ -45,6 +45,8 @@ pub struct DeviceCodeRow {
     pub scope: String,
     /// The address that it asked from.
     pub address: String,
+    /// What it is counted under: the address, or of IPv6 the network.
+    pub neighbourhood: String,
     /// What has become of it.
     pub state: DeviceState,
     /// How many seconds the device must wait between two polls.
@@ -62,6 +64,7 @@ struct DeviceColumns {
     client_id: String,
     scope: String,
     address: String,
+    neighbourhood: String,
     state: String,
     principal_id: Option<String>,
     generation: Option<i64>,
@@ -93,6 +96,7 @@ impl TryFrom<DeviceColumns> for DeviceCodeRow {
             client_id: row.client_id,
             scope: row.scope,
             address: row.address,
+            neighbourhood: row.neighbourhood,
             state,
             interval_seconds: row.interval_seconds,
             polled_before: row.polled_before.map(Timestamp),
@@ -107,8 +111,8 @@ impl TryFrom<DeviceColumns> for DeviceCodeRow {
 /// When the database fails.
 pub async fn insert_device_code(c: &mut Connection, row: &DeviceCodeRow) -> Result<bool, Error> {
     const SQL: &str = "INSERT INTO device_codes
-             (code_mac, user_code, client_id, scope, address, state, interval_seconds, expires_at)
-         VALUES ($1, $2, $3, $4, $5, 'pending', $6, $7) ON CONFLICT DO NOTHING";
+             (code_mac, user_code, client_id, scope, address, neighbourhood, state, interval_seconds, expires_at)
+         VALUES ($1, $2, $3, $4, $5, $6, 'pending', $7, $8) ON CONFLICT DO NOTHING";
     let rows = on_engine!(c, c => {
         sqlx::query(SQL)
             .bind(&row.code_mac)
@@ -116,6 +120,7 @@ pub async fn insert_device_code(c: &mut Connection, row: &DeviceCodeRow) -> Resu
             .bind(&row.client_id)
             .bind(&row.scope)
             .bind(&row.address)
+            .bind(&row.neighbourhood)
             .bind(row.interval_seconds)
             .bind(row.expires_at.0)
             .execute(c)
@@ -125,13 +130,14 @@ pub async fn insert_device_code(c: &mut Connection, row: &DeviceCodeRow) -> Resu
     Ok(rows > 0)
 }
 
-/// How many device codes there are, and how many of them were asked for from an address.
+/// How many device codes there are that have not expired, and how many of them were asked for from a neighbourhood.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn count_device_codes(c: &mut Connection, address: &str) -> Result<(i64, i64), Error> {
-    const SQL: &str = "SELECT COUNT(*), COALESCE(SUM(CASE WHEN address = $1 THEN 1 ELSE 0 END), 0) FROM device_codes";
-    Ok(on_engine!(c, c => sqlx::query_as(SQL).bind(address).fetch_one(c).await?))
+pub async fn count_device_codes(c: &mut Connection, neighbourhood: &str, now: Timestamp) -> Result<(i64, i64), Error> {
+    const SQL: &str = "SELECT COUNT(*), COALESCE(SUM(CASE WHEN neighbourhood = $1 THEN 1 ELSE 0 END), 0)
+         FROM device_codes WHERE expires_at > $2";
+    Ok(on_engine!(c, c => sqlx::query_as(SQL).bind(neighbourhood).bind(now.0).fetch_one(c).await?))
 }
 
 /// The device code that goes with a user code, whatever its state.
@@ -139,7 +145,7 @@ pub async fn count_device_codes(c: &mut Connection, address: &str) -> Result<(i6
 /// # Errors
 /// When the database fails.
 pub async fn find_device_code(c: &mut Connection, user_code: &str) -> Result<Option<DeviceCodeRow>, Error> {
-    const SQL: &str = "SELECT code_mac, user_code, client_id, scope, address, state, principal_id, generation, rule_id,
+    const SQL: &str = "SELECT code_mac, user_code, client_id, scope, address, neighbourhood, state, principal_id, generation, rule_id,
              authenticated_at, interval_seconds, polled_before, expires_at
          FROM device_codes WHERE user_code = $1";
     let row: Option<DeviceColumns> = on_engine!(c, c => sqlx::query_as(SQL).bind(user_code).fetch_optional(c).await?);
@@ -185,7 +191,7 @@ pub async fn poll_device_code(
     now: Timestamp,
 ) -> Result<Option<DeviceCodeRow>, Error> {
     const SQL: &str = "UPDATE device_codes SET polled_before = polled_at, polled_at = $2 WHERE code_mac = $1
-         RETURNING code_mac, user_code, client_id, scope, address, state, principal_id, generation, rule_id,
+         RETURNING code_mac, user_code, client_id, scope, address, neighbourhood, state, principal_id, generation, rule_id,
              authenticated_at, interval_seconds, polled_before, expires_at";
     let row: Option<DeviceColumns> =
         on_engine!(c, c => sqlx::query_as(SQL).bind(code_mac).bind(now.0).fetch_optional(c).await?);
@@ -345,6 +351,10 @@ pub struct RefreshTokenRow {
     pub sign_in: SignInRow,
     /// What was asked for at first.
     pub scope: String,
+    /// The one resource that it is good for; `None` for every resource.
+    pub resource: Option<String>,
+    /// Whether the client proved itself when it got it.
+    pub is_proven: bool,
     /// When it was issued.
     pub issued_at: Timestamp,
     /// When it ends unless it is used.
@@ -360,6 +370,8 @@ struct RefreshColumns {
     generation: i64,
     rule_id: Option<String>,
     scope: String,
+    resource: Option<String>,
+    is_proven: bool,
     authenticated_at: i64,
     issued_at: i64,
     expires_at: i64,
@@ -380,6 +392,8 @@ impl TryFrom<RefreshColumns> for RefreshTokenRow {
                 authenticated_at: Timestamp(row.authenticated_at),
             },
             scope: row.scope,
+            resource: row.resource,
+            is_proven: row.is_proven,
             issued_at: Timestamp(row.issued_at),
             expires_at: Timestamp(row.expires_at),
         })
@@ -393,8 +407,8 @@ impl TryFrom<RefreshColumns> for RefreshTokenRow {
 pub async fn insert_refresh_token(c: &mut Connection, row: &RefreshTokenRow, most: i64) -> Result<(), Error> {
     const INSERT: &str = "INSERT INTO refresh_tokens
              (token_mac, family, client_id, principal_id, generation, rule_id, scope, authenticated_at, issued_at,
-              expires_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
+              expires_at, resource, is_proven)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)";
     const TRIM: &str = "DELETE FROM refresh_tokens WHERE principal_id = $1 AND issued_at < (
              SELECT issued_at FROM refresh_tokens WHERE principal_id = $1 ORDER BY issued_at DESC LIMIT 1 OFFSET $2)";
     let principal = row.sign_in.principal.to_string();
@@ -410,6 +424,8 @@ pub async fn insert_refresh_token(c: &mut Connection, row: &RefreshTokenRow, mos
             .bind(row.sign_in.authenticated_at.0)
             .bind(row.issued_at.0)
             .bind(row.expires_at.0)
+            .bind(&row.resource)
+            .bind(row.is_proven)
             .execute(&mut *c)
             .await?;
         sqlx::query(TRIM).bind(&principal).bind(most - 1).execute(c).await?;
@@ -423,7 +439,7 @@ pub async fn insert_refresh_token(c: &mut Connection, row: &RefreshTokenRow, mos
 /// When the database fails.
 pub async fn find_refresh_token(c: &mut Connection, token_mac: &[u8]) -> Result<Option<RefreshTokenRow>, Error> {
     const SQL: &str = "SELECT token_mac, family, client_id, principal_id, generation, rule_id, scope, authenticated_at,
-             issued_at, expires_at
+             issued_at, expires_at, resource, is_proven
          FROM refresh_tokens WHERE token_mac = $1";
     let row: Option<RefreshColumns> = on_engine!(c, c => sqlx::query_as(SQL).bind(token_mac).fetch_optional(c).await?);
     row.map(TryInto::try_into).transpose()

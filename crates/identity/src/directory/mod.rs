@@ -43,6 +43,7 @@ pub use self::groups::NewGroup;
 pub use self::managed_identities::{ManagedIdentity, NewManagedIdentity};
 pub use self::secrets::{CertificateEntry, Holder, NewSecret, SecretEnd};
 pub use self::standing::{ClientApplication, SignedIn};
+pub(crate) use self::throttle::neighbourhood;
 pub use self::throttle::{SignInThrottle, Throttled};
 pub use self::users::{ChangePasswordError, NewUser};
 use crate::SealingKey;

@@ -129,7 +129,7 @@ struct Keys {
 }
 
 /// What counts as one address: of IPv6 the network, since whoever has one has all of its addresses.
-fn neighbourhood(address: IpAddr) -> IpAddr {
+pub(crate) fn neighbourhood(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => {
             let [a, b, c, d, ..] = address.segments();

@@ -7,6 +7,7 @@
 //!
 //! Source: RFC 8628.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use wharf_metadata::sign_ins::{self, DeviceCodeRow, DeviceState};
@@ -14,6 +15,7 @@ use wharf_model::Timestamp;
 
 use super::Authentication;
 use crate::Error;
+use crate::directory::neighbourhood;
 use crate::identity::Identity;
 
 /// What a device is given.
@@ -97,7 +99,7 @@ impl Identity {
         &self,
         client_id: &str,
         scope: &str,
-        address: &str,
+        address: IpAddr,
     ) -> Result<DeviceCode, DeviceStartError> {
         let now = self.parts().clock.now();
         for _ in 0..ATTEMPTS {
@@ -108,7 +110,8 @@ impl Identity {
                 user_code: user_code.clone(),
                 client_id: client_id.to_owned(),
                 scope: scope.to_owned(),
-                address: address.to_owned(),
+                address: address.to_string(),
+                neighbourhood: neighbourhood(address).to_string(),
                 state: DeviceState::Pending,
                 interval_seconds: INTERVAL.as_secs() as i64,
                 polled_before: None,
@@ -119,7 +122,7 @@ impl Identity {
                 .database
                 .write(move |c| {
                     Box::pin(async move {
-                        let (all, from_there) = sign_ins::count_device_codes(c, &row.address).await?;
+                        let (all, from_there) = sign_ins::count_device_codes(c, &row.neighbourhood, now).await?;
                         if all >= MOST_WAITING || from_there >= MOST_WAITING_FROM_ONE_ADDRESS {
                             return Err(DeviceStartError::TooMany);
                         }
@@ -293,7 +296,7 @@ const LIFETIME: Duration = Duration::from_secs(900);
 const INTERVAL: Duration = Duration::from_secs(5);
 /// How many device codes may wait at a time. Anybody can ask for one.
 const MOST_WAITING: i64 = 10_000;
-/// How many of them one address may have asked for, so that it leaves some for others.
+/// How many of them one address, or network of IPv6, may have asked for, so that it leaves some for others.
 const MOST_WAITING_FROM_ONE_ADDRESS: i64 = 100;
 /// How often a user code is drawn that happens to be taken.
 const ATTEMPTS: usize = 5;

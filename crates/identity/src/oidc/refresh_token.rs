@@ -2,6 +2,9 @@
 //!
 //! A refresh token is a random word that the client keeps, and a row here. It is not replaced when it is used: the Azure
 //! CLI keeps one in a file that many of its processes read at the same time, and each would make the others' worthless.
+//! The token of an application that was registered here is good for the one resource that somebody approved, and only
+//! together with a proof if the application proved itself when it got the token.
+//!
 //! It lives on as long as it is used now and then, and ends with its principal's generation, with the federation rule that
 //! it came by, or when the code that it came of is used a second time.
 
@@ -21,6 +24,27 @@ pub struct RefreshedSignIn {
     pub authentication: Authentication,
     /// What was asked for at first.
     pub scope: String,
+    /// The one resource that it is good for; `None` for every resource.
+    pub resource: Option<String>,
+    /// Whether the client proved itself when it got the token, and so has to now.
+    pub is_proven: bool,
+}
+
+/// What a new refresh token is for.
+#[derive(Clone, Copy, Debug)]
+pub struct NewRefreshToken<'a> {
+    /// Who signed in.
+    pub authentication: &'a Authentication,
+    /// The client that it is given to.
+    pub client_id: &'a str,
+    /// What was asked for.
+    pub scope: &'a str,
+    /// The one resource that it is good for; `None` for every resource.
+    pub resource: Option<&'a str>,
+    /// Whether the client proved itself, and so has to whenever it uses the token.
+    pub is_proven: bool,
+    /// What all tokens of one sign-in have in common.
+    pub family: Option<Uuid>,
 }
 
 /// Why a refresh token is worth nothing.
@@ -41,25 +65,21 @@ pub enum RefreshError {
 }
 
 impl Identity {
-    /// Makes a refresh token for a client. `family` is what all tokens of one sign-in have in common.
+    /// Makes a refresh token for a client.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn new_refresh_token(
-        &self,
-        authentication: &Authentication,
-        client_id: &str,
-        scope: &str,
-        family: Option<Uuid>,
-    ) -> Result<String, Error> {
+    pub async fn new_refresh_token(&self, new: &NewRefreshToken<'_>) -> Result<String, Error> {
         let token = self.new_secret("1.");
         let now = self.parts().clock.now();
         let row = RefreshTokenRow {
             token_mac: self.mac_of(MAC_CONTEXT, &token),
-            family: family.unwrap_or_else(|| self.token_id()),
-            client_id: client_id.to_owned(),
-            sign_in: authentication.to_row(),
-            scope: scope.to_owned(),
+            family: new.family.unwrap_or_else(|| self.token_id()),
+            client_id: new.client_id.to_owned(),
+            sign_in: new.authentication.to_row(),
+            scope: new.scope.to_owned(),
+            resource: new.resource.map(str::to_owned),
+            is_proven: new.is_proven,
             issued_at: now,
             expires_at: now + UNUSED_LIFETIME,
         };
@@ -70,8 +90,8 @@ impl Identity {
         Ok(token)
     }
 
-    /// Who signed in for a refresh token, if they still may. Whatever resource it was first issued for, it is good for
-    /// every other.
+    /// Who signed in for a refresh token, if they still may. What the answer says of proof and resource is the caller's to
+    /// see to.
     ///
     /// # Errors
     /// When it is worth nothing (any more).
@@ -96,7 +116,7 @@ impl Identity {
             });
             prolong.await?;
         }
-        Ok(RefreshedSignIn { authentication, scope: row.scope })
+        Ok(RefreshedSignIn { authentication, scope: row.scope, resource: row.resource, is_proven: row.is_proven })
     }
 
     /// Upkeep of sign-ins, to be run every few minutes: removes codes and tokens whose time is over. Safe to run on every

@@ -140,7 +140,15 @@ async fn a_refresh_token_of_az_is_exchanged_too() {
     let signed_in = wharf.identity.find_signed_in(anna).await.unwrap().unwrap();
     let authentication = wharf.identity.authenticated_now(signed_in.principal, signed_in.generation);
     let az = "04b07795-8ddb-461a-bbee-02f9e1bf7b46";
-    let token = wharf.identity.new_refresh_token(&authentication, az, "openid", None).await.unwrap();
+    let new = crate::oidc::NewRefreshToken {
+        authentication: &authentication,
+        client_id: az,
+        scope: "openid",
+        resource: None,
+        is_proven: false,
+        family: None,
+    };
+    let token = wharf.identity.new_refresh_token(&new).await.unwrap();
     let exchanged = Exchanged::RefreshToken(&token);
     let done = wharf.identity.exchange(&wharf.contoso, LOGIN_SERVER, exchanged, None, None, |_| false).await;
     assert_eq!(done.unwrap().0.name(), "anna@example.com");

@@ -57,6 +57,13 @@ pub(super) async fn begin(call: &Call<'_>, at: &AuthorityPath, form: &Form) -> S
 
     let session = browser::session(call).await?;
     match (prompt, session) {
+        (Prompt::None, Some(_)) if client.needs_approval() => {
+            let error = OAuthError::invalid_request(
+                65_001,
+                "The user has to be asked whether the application may act for them. Send an interactive authorization request.",
+            );
+            Ok((wanted.refuse(&error.with_word("consent_required"))?, None))
+        }
         (Prompt::None, None) => {
             let error =
                 OAuthError::invalid_request(50_058, "A silent sign-in request was sent but no user is signed in.");
@@ -64,7 +71,10 @@ pub(super) async fn begin(call: &Call<'_>, at: &AuthorityPath, form: &Form) -> S
         }
         (Prompt::None | Prompt::Unsaid, Some(session)) => {
             let browser = Browser::of(call);
-            Flow::new(&browser, Purpose::Authorize(Box::new(wanted))).complete(call, &session).await
+            let flow = Flow::new(&browser, Purpose::Authorize(Box::new(wanted)));
+            let (mut response, caller) = flow.complete(call, &session).await?;
+            browser.greet(call, &mut response);
+            Ok((response, caller))
         }
         (Prompt::SelectAccount, Some(session)) => {
             let browser = Browser::of(call);
@@ -130,7 +140,7 @@ fn check(wanted: &mut Authorize, kind: RedirectKind, form: &Form) -> Result<Prom
         Some(resource) => format!("{resource}/.default openid offline_access"),
         None => scope.to_owned(),
     };
-    // `consent` is asked for by programs that want everything to be asked again; there is nothing to consent to.
+    // `consent` is asked for by programs that want everything to be asked again, which it is where there is anything to ask.
     let prompts: Vec<&str> = form.get("prompt").unwrap_or_default().split_whitespace().collect();
     if prompts == ["none"] {
         return Ok(Prompt::None);

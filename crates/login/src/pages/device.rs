@@ -14,6 +14,7 @@ use crate::clients::SignInClient;
 use crate::error::OAuthError;
 use crate::form::Form;
 use crate::router::Call;
+use crate::scope::Wanted;
 
 /// The page with the form for the code.
 pub(super) fn page(
@@ -63,11 +64,15 @@ pub(super) async fn confirm(
 ) -> Result<Response<Body>, OAuthError> {
     let Some(request) = find(call, user_code).await? else { return Ok(gone()) };
     let client = SignInClient::find(call.identity, &request.client_id).await?;
-    let client = client.as_ref().map_or("A program that is not known any more", SignInClient::name);
+    let client_id = client.as_ref().filter(|client| client.needs_approval()).map(|_| request.client_id.as_str());
+    let client = client.as_ref().map_or("a program that is not known any more", SignInClient::name);
+    let wanted = Wanted::parse(&request.scope, None)?;
     let sealed = flow.seal(call);
     let page = html::DeviceConfirm {
         flow: &sealed,
         client,
+        client_id,
+        resource: wanted.audience.as_deref().unwrap_or(&call.context.endpoints.graph),
         user_code: &request.user_code,
         address: &request.address,
         user_name: &authentication.principal.name,
@@ -108,10 +113,11 @@ pub(super) async fn answer(call: &Call<'_>, form: &Form) -> Shown {
 async fn find(call: &Call<'_>, user_code: &str) -> Result<Option<DeviceRequest>, OAuthError> {
     let throttle = call.identity.throttle();
     let account = format!("user-codes/{}", call.context.client.address);
-    throttle.check(&account, None).map_err(|throttled| OAuthError::too_many(throttled.retry_after))?;
+    let client = Some(call.context.client);
+    throttle.check(&account, client).map_err(|throttled| OAuthError::too_many(throttled.retry_after))?;
     let found = call.identity.find_device_request(user_code).await?;
     if found.is_none() {
-        throttle.failed(&account, None);
+        throttle.failed(&account, client);
     }
     Ok(found)
 }

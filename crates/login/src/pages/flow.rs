@@ -8,11 +8,12 @@ use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq as _;
 use url::Url;
 use wharf_identity::oidc::{Authentication, NewAuthorizationCode};
-use wharf_model::PrincipalKind;
+use wharf_model::{PrincipalId, PrincipalKind};
 
 use super::browser::Browser;
-use super::{Shown, device, html};
+use super::{Shown, consent, device, html};
 use crate::answer;
+use crate::clients::SignInClient;
 use crate::error::OAuthError;
 use crate::form::Form;
 use crate::redirect;
@@ -30,6 +31,8 @@ pub(super) struct Flow {
 pub(super) enum Purpose {
     /// A program wants a code.
     Authorize(Box<Authorize>),
+    /// An application that somebody registered wants a code; whether it may have one was asked of this user.
+    Consent { wanted: Box<Authorize>, approver: PrincipalId },
     /// A device waits; the code is that which somebody typed.
     Device { user_code: Option<String> },
 }
@@ -62,6 +65,19 @@ impl Flow {
         Self { browser: browser.word.clone(), purpose }
     }
 
+    /// The same browser's, for something else.
+    pub(super) fn with(&self, purpose: Purpose) -> Self {
+        Self { browser: self.browser.clone(), purpose }
+    }
+
+    /// What a program asked for.
+    pub(super) fn wanted(&self) -> Option<&Authorize> {
+        match &self.purpose {
+            Purpose::Authorize(wanted) | Purpose::Consent { wanted, .. } => Some(wanted),
+            Purpose::Device { .. } => None,
+        }
+    }
+
     /// The flow of a form that was sent: sealed by us lately, for this browser.
     pub(super) fn of(call: &Call<'_>, form: &Form) -> Result<Self, OAuthError> {
         Self::open(call, form.get("flow").unwrap_or_default())
@@ -87,7 +103,9 @@ impl Flow {
     /// What it is for, as a sentence for people.
     pub(super) fn sentence(&self) -> Option<String> {
         match &self.purpose {
-            Purpose::Authorize(wanted) => Some(format!("to go on to {}", wanted.client_name)),
+            Purpose::Authorize(wanted) | Purpose::Consent { wanted, .. } => {
+                Some(format!("to go on to {}", wanted.client_name))
+            }
             Purpose::Device { user_code: Some(code) } => {
                 Some(format!("to let the device with the code {code} sign in"))
             }
@@ -97,17 +115,16 @@ impl Flow {
 
     /// Where its forms may lead beside us.
     pub(super) fn form_targets(&self) -> Vec<String> {
-        match &self.purpose {
-            Purpose::Authorize(wanted) => redirect::origin_of(&wanted.redirect_uri).into_iter().collect(),
-            Purpose::Device { .. } => Vec::new(),
-        }
+        self.wanted().and_then(|wanted| redirect::origin_of(&wanted.redirect_uri)).into_iter().collect()
     }
 
     /// Goes on, as whoever has signed in.
     pub(super) async fn complete(&self, call: &Call<'_>, authentication: &Authentication) -> Shown {
         let name = authentication.principal.name.clone();
         let response = match &self.purpose {
-            Purpose::Authorize(wanted) => wanted.complete(call, authentication).await?,
+            Purpose::Authorize(wanted) | Purpose::Consent { wanted, .. } => {
+                wanted.complete(call, self, authentication).await?
+            }
             Purpose::Device { user_code: Some(code) } => device::confirm(call, self, code, authentication).await?,
             Purpose::Device { user_code: None } => device::page(call, self, "", None, StatusCode::OK),
         };
@@ -116,7 +133,28 @@ impl Flow {
 }
 
 impl Authorize {
-    async fn complete(&self, call: &Call<'_>, authentication: &Authentication) -> Result<Response<Body>, OAuthError> {
+    /// Gives the code, or asks whether it may be given.
+    async fn complete(
+        &self,
+        call: &Call<'_>,
+        flow: &Flow,
+        authentication: &Authentication,
+    ) -> Result<Response<Body>, OAuthError> {
+        let client = SignInClient::find(call.identity, &self.client_id).await?;
+        let client = client.ok_or_else(|| OAuthError::unknown_client(&self.client_id))?;
+        if client.needs_approval() {
+            consent::page(call, flow, self, authentication)
+        } else {
+            self.give_code(call, authentication).await
+        }
+    }
+
+    /// Sends the browser back with a code.
+    pub(super) async fn give_code(
+        &self,
+        call: &Call<'_>,
+        authentication: &Authentication,
+    ) -> Result<Response<Body>, OAuthError> {
         if authentication.principal.kind != PrincipalKind::User {
             return Err(OAuthError::invalid_request(90_014, "Only people sign in here."));
         }

@@ -29,6 +29,21 @@ pub(super) struct Account<'a> {
     pub(super) user_name: &'a str,
 }
 
+/// Whether an application may have a code.
+#[derive(Template)]
+#[template(path = "consent.html")]
+pub(super) struct Consent<'a> {
+    pub(super) flow: &'a str,
+    pub(super) client: &'a str,
+    pub(super) client_id: &'a str,
+    /// Where the browser is sent.
+    pub(super) host: &'a str,
+    pub(super) resource: &'a str,
+    /// Whether it wants to go on when nobody is there.
+    pub(super) is_lasting: bool,
+    pub(super) user_name: &'a str,
+}
+
 /// The form with which somebody replaces a password that they were given.
 #[derive(Template)]
 #[template(path = "change_password.html")]
@@ -53,6 +68,9 @@ pub(super) struct Device<'a> {
 pub(super) struct DeviceConfirm<'a> {
     pub(super) flow: &'a str,
     pub(super) client: &'a str,
+    /// The id of one that was registered here.
+    pub(super) client_id: Option<&'a str>,
+    pub(super) resource: &'a str,
     pub(super) user_code: &'a str,
     pub(super) address: &'a str,
     pub(super) user_name: &'a str,

@@ -9,7 +9,7 @@ use wharf_identity::oidc::Authentication;
 
 use super::Shown;
 use super::browser;
-use super::flow::{Flow, Purpose};
+use super::flow::Flow;
 use super::html::{self, IssuerLink};
 use crate::answer;
 use crate::error::{OAuthError, of_password};
@@ -108,7 +108,7 @@ pub(super) async fn change_password(call: &Call<'_>, form: &Form) -> Shown {
 pub(super) async fn go_on(call: &Call<'_>, form: &Form) -> Shown {
     let flow = Flow::of(call, form)?;
     let session = browser::session(call).await?;
-    let needs_credentials = matches!(&flow.purpose, Purpose::Authorize(wanted) if wanted.needs_credentials);
+    let needs_credentials = flow.wanted().is_some_and(|wanted| wanted.needs_credentials);
     match session {
         Some(session) if form.get("account") == Some("same") && !needs_credentials => {
             flow.complete(call, &session).await

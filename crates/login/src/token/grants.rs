@@ -5,13 +5,13 @@ use http::{Response, StatusCode};
 use serde_json::Value;
 use wharf_identity::oidc::{PrincipalGrant, TokenStyle};
 
-use super::{PersonsTokens, TokenRequest};
+use super::{PersonsTokens, TokenRequest, not_approved};
 use crate::answer;
 use crate::client::{ClientCredentials, ProvenClient, no_proof};
 use crate::clients::SignInClient;
 use crate::error::{OAuthError, of_password};
 use crate::redirect::{self, RedirectKind};
-use crate::scope::Wanted;
+use crate::scope::{Wanted, is_same_resource};
 
 /// What comes out: the answer, and who it is for.
 type Granted = Result<(Response<Body>, String), OAuthError>;
@@ -44,9 +44,11 @@ impl TokenRequest<'_> {
         // msal sends both, for servers of both ages.
         let code = self.form.get("device_code").or_else(|| self.form.get("code"));
         let code = code.ok_or_else(|| OAuthError::missing("device_code"))?;
+        let client = self.client(client_id).await?;
         let granted = self.call.identity.poll_device(code, client_id).await?;
         self.tokens_of_person(PersonsTokens {
             authentication: &granted.authentication,
+            client: &client,
             client_id,
             style: TokenStyle::PublicClient,
             wanted: Wanted::parse(&granted.scope, None)?,
@@ -61,8 +63,7 @@ impl TokenRequest<'_> {
     pub(super) async fn authorization_code(&self) -> Granted {
         let credentials = ClientCredentials::read(self.form, self.headers)?;
         let client_id = credentials.client_id.as_str();
-        let client = SignInClient::find(self.call.identity, client_id).await?;
-        let client = client.ok_or_else(|| OAuthError::unknown_client(client_id))?;
+        let client = self.client(client_id).await?;
         let redirect_uri = self.form.require("redirect_uri")?;
         let style = self.prove_if_given(&credentials).await?;
         let kind = redirect::kind_of(&client, redirect_uri);
@@ -78,6 +79,9 @@ impl TokenRequest<'_> {
         // What was asked for at first counts, unless this request names a resource of its own.
         let asked = self.wanted()?;
         let first = Wanted::parse(&redeemed.scope, None)?;
+        if client.needs_approval() && !self.is_as_approved(&asked, self.audience(&first)) {
+            return Err(not_approved(&client));
+        }
         let wanted = if asked.audience.is_some() {
             Wanted { openid: first.openid || asked.openid, offline: first.offline || asked.offline, ..asked }
         } else {
@@ -85,6 +89,7 @@ impl TokenRequest<'_> {
         };
         self.tokens_of_person(PersonsTokens {
             authentication: &redeemed.authentication,
+            client: &client,
             client_id,
             style,
             wanted,
@@ -99,8 +104,7 @@ impl TokenRequest<'_> {
     pub(super) async fn password(&self) -> Granted {
         let credentials = ClientCredentials::read(self.form, self.headers)?;
         let client_id = credentials.client_id.as_str();
-        let client = SignInClient::find(self.call.identity, client_id).await?;
-        let client = client.ok_or_else(|| OAuthError::unknown_client(client_id))?;
+        let client = self.client(client_id).await?;
         let style = self.prove_if_given(&credentials).await?;
         if style == TokenStyle::PublicClient && !client.is_public() {
             return Err(no_proof());
@@ -113,6 +117,7 @@ impl TokenRequest<'_> {
         let authentication = identity.authenticated_now(signed_in.principal, signed_in.generation);
         self.tokens_of_person(PersonsTokens {
             authentication: &authentication,
+            client: &client,
             client_id,
             style,
             wanted,
@@ -123,26 +128,36 @@ impl TokenRequest<'_> {
         .await
     }
 
-    /// A client for the person who signed in once. The scope may name another resource than at first.
+    /// A client for the person who signed in once. The scope may name another resource than at first, if the client is one
+    /// of those that everybody has.
     pub(super) async fn refresh_token(&self) -> Granted {
         let credentials = ClientCredentials::read(self.form, self.headers)?;
         let client_id = credentials.client_id.as_str();
-        let client = SignInClient::find(self.call.identity, client_id).await?;
-        let client = client.ok_or_else(|| OAuthError::unknown_client(client_id))?;
+        let client = self.client(client_id).await?;
         let style = self.prove_if_given(&credentials).await?;
         if style == TokenStyle::PublicClient && !client.refreshes_without_proof() {
             return Err(no_proof());
         }
         let token = self.form.require("refresh_token")?;
         let refreshed = self.call.identity.use_refresh_token(token, client_id).await?;
+        if style == TokenStyle::PublicClient && refreshed.is_proven {
+            return Err(no_proof());
+        }
         let asked = self.wanted()?;
+        let approved = refreshed.resource.as_deref();
+        if client.needs_approval() && !approved.is_some_and(|approved| self.is_as_approved(&asked, approved)) {
+            return Err(not_approved(&client));
+        }
         let wanted = if asked.audience.is_some() || self.form.get("scope").is_some() {
             asked
         } else {
             Wanted::parse(&refreshed.scope, None)?
         };
+        // What was approved stands where nothing else is named.
+        let wanted = Wanted { audience: wanted.audience.or(refreshed.resource), ..wanted };
         self.tokens_of_person(PersonsTokens {
             authentication: &refreshed.authentication,
+            client: &client,
             client_id,
             style,
             wanted,
@@ -151,6 +166,17 @@ impl TokenRequest<'_> {
             refresh_token: Some(token.to_owned()),
         })
         .await
+    }
+
+    /// The client, if there is one.
+    async fn client(&self, client_id: &str) -> Result<SignInClient, OAuthError> {
+        let client = SignInClient::find(self.call.identity, client_id).await?;
+        client.ok_or_else(|| OAuthError::unknown_client(client_id))
+    }
+
+    /// Whether what is asked for, if anything is named, is what somebody approved.
+    fn is_as_approved(&self, asked: &Wanted, approved: &str) -> bool {
+        asked.audience.as_deref().is_none_or(|audience| is_same_resource(audience, approved))
     }
 
     /// How the client proved itself, if it tried to.

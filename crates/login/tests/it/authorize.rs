@@ -257,12 +257,13 @@ async fn a_password_that_was_given_is_changed_before_anything_else() {
     assert_eq!(claims(tokens["access_token"].as_str().unwrap())["upn"], "bert@example.com");
 }
 
-#[tokio::test]
-async fn registered_applications_have_their_own_addresses_and_proofs() {
-    let server = Installation::start().await;
+const WEB: &str = "https://portal.example.com/back";
+
+/// An application with a secret, to which browsers are sent with codes.
+async fn portal(server: &Installation) -> (String, String) {
     let (principal, application, secret) = server.another_client("Portal").await;
     let properties = json!({
-        "web": {"redirectUris": ["https://portal.example.com/back"]},
+        "web": {"redirectUris": [WEB]},
         "publicClient": {"redirectUris": ["http://localhost/back"]},
     });
     server
@@ -273,19 +274,32 @@ async fn registered_applications_have_their_own_addresses_and_proofs() {
         })
         .await
         .unwrap();
-    let id = principal.app_id.unwrap().to_string();
+    (principal.app_id.unwrap().to_string(), secret)
+}
+
+/// What opens the door to a server: no verifier, since it proves itself.
+fn of_web(id: &str) -> [(&str, &str); 4] {
+    [("client_id", id), ("redirect_uri", WEB), ("code_challenge", ""), ("code_challenge_method", "")]
+}
+
+async fn approve(browser: &Browser<'_>, question: &Reply) -> Reply {
+    browser.post("/login/consent", &[("flow", &question.field("flow")), ("answer", "approve")]).await
+}
+
+#[tokio::test]
+async fn registered_applications_have_their_own_addresses_and_proofs() {
+    let server = Installation::start().await;
+    let (id, secret) = portal(&server).await;
     let browser = Browser::of(&server);
     let page = browser.get(&address(&[("client_id", &id), ("redirect_uri", "http://localhost:5/back")])).await;
     assert!(page.text.contains("Portal"), "{}", page.text);
 
     // A server proves itself, with or without a verifier.
-    let web = "https://portal.example.com/back";
-    let changes =
-        [("client_id", id.as_str()), ("redirect_uri", web), ("code_challenge", ""), ("code_challenge_method", "")];
-    let page = browser.get(&address(&changes)).await;
-    let (back, parameters) = browser.give_password(&page).await.redirected();
-    assert_eq!(back, web);
-    let changes = [("client_id", id.as_str()), ("redirect_uri", web), ("code_verifier", "")];
+    let page = browser.get(&address(&of_web(&id))).await;
+    let question = browser.give_password(&page).await;
+    let (back, parameters) = approve(&browser, &question).await.redirected();
+    assert_eq!(back, WEB);
+    let changes = [("client_id", id.as_str()), ("redirect_uri", WEB), ("code_verifier", "")];
     let silent = redeem(&server, &changes, &parameters["code"]).await;
     assert_eq!(silent.error(), (401, "invalid_client".into(), 7_000_218));
     let wrong = [&changes[..], &[("client_secret", "wrong")]].concat();
@@ -296,17 +310,101 @@ async fn registered_applications_have_their_own_addresses_and_proofs() {
     assert_eq!((&access["appid"], &access["appidacr"]), (&id.as_str().into(), &"1".into()));
 
     // A verifier where no challenge was: somebody took it out on the way.
-    let (_, parameters) = browser
-        .get(&address(&[
-            ("client_id", &id),
-            ("redirect_uri", web),
-            ("code_challenge", ""),
-            ("code_challenge_method", ""),
-        ]))
-        .await
-        .redirected();
-    let downgraded = [("client_id", id.as_str()), ("redirect_uri", web), ("client_secret", secret.as_str())];
+    let question = browser.get(&address(&of_web(&id))).await;
+    let (_, parameters) = approve(&browser, &question).await.redirected();
+    let downgraded = [("client_id", id.as_str()), ("redirect_uri", WEB), ("client_secret", secret.as_str())];
     assert_eq!(redeem(&server, &downgraded, &parameters["code"]).await.error().2, 501_481);
+}
+
+#[tokio::test]
+async fn a_registered_application_gets_nothing_before_somebody_approves_it() {
+    let server = Installation::start().await;
+    let (id, _) = portal(&server).await;
+    let browser = Browser::of(&server);
+    browser.give_password(&browser.get(&address(&[])).await).await.redirected();
+
+    // Signed in already, in every way that a program may ask.
+    for changes in [of_web(&id).to_vec(), [&of_web(&id)[..], &[("response_mode", "form_post")]].concat()] {
+        let question = browser.get(&address(&changes)).await;
+        assert_eq!(question.status, StatusCode::OK);
+        assert!(!question.text.contains("name=\"code\""), "{}", question.text);
+        for named in ["Portal", id.as_str(), "https://portal.example.com", ARM, ANNA] {
+            assert!(question.text.contains(named), "{named}: {}", question.text);
+        }
+        assert!(question.header("content-security-policy").contains("form-action 'self' https://portal.example.com;"));
+    }
+    let page = browser.get(&address(&[&of_web(&id)[..], &[("prompt", "select_account")]].concat())).await;
+    let question = browser.post("/login/continue", &[("flow", &page.field("flow")), ("account", "same")]).await;
+    assert!(question.text.contains("act for you?"), "{}", question.text);
+    let (_, silent) = browser.get(&address(&[&of_web(&id)[..], &[("prompt", "none")]].concat())).await.redirected();
+    assert_eq!(silent["error"], "consent_required");
+    assert!(silent["error_description"].starts_with("AADSTS65001") && !silent.contains_key("code"));
+
+    // Neither the page before it nor another's answer takes the question's place.
+    let early = browser.post("/login/consent", &[("flow", &page.field("flow")), ("answer", "approve")]).await;
+    assert_eq!(early.status, StatusCode::BAD_REQUEST);
+    let mallory = Browser::of(&server);
+    mallory.get(&address(&of_web(&id))).await;
+    assert_eq!(approve(&mallory, &question).await.status, StatusCode::BAD_REQUEST);
+    let (back, declined) =
+        browser.post("/login/consent", &[("flow", &question.field("flow")), ("answer", "decline")]).await.redirected();
+    assert_eq!((back.as_str(), declined["error"].as_str()), (WEB, "access_denied"));
+    assert!(!declined.contains_key("code"));
+    // Approved once is approved once.
+    let (_, approved) = approve(&browser, &question).await.redirected();
+    assert!(approved.contains_key("code"));
+    assert!(browser.get(&address(&of_web(&id))).await.text.contains("act for you?"));
+    // Signed out since, nobody has approved.
+    browser.get("/login/sign-out").await;
+    assert!(approve(&browser, &question).await.text.contains("name=\"password\""));
+}
+
+#[tokio::test]
+async fn what_was_approved_is_for_one_resource_and_for_whoever_proved_itself() {
+    let server = Installation::start().await;
+    let (id, secret) = portal(&server).await;
+    let (other, _, _) = server.another_client("Other").await;
+    let other = other.app_id.unwrap().to_string();
+    let browser = Browser::of(&server);
+    let registries = "https://containerregistry.azure.net/.default offline_access";
+    let wanted = [&of_web(&id)[..], &[("scope", registries)]].concat();
+    let page = browser.get(&address(&wanted)).await;
+    let mut question = browser.give_password(&page).await;
+    let proven =
+        [("client_id", id.as_str()), ("redirect_uri", WEB), ("code_verifier", ""), ("client_secret", secret.as_str())];
+    // Another resource than that which was approved.
+    let (_, parameters) = approve(&browser, &question).await.redirected();
+    assert_eq!(redeem(&server, &proven, &parameters["code"]).await.error(), (400, "invalid_grant".into(), 65_001));
+    question = browser.get(&address(&wanted)).await;
+    let (_, parameters) = approve(&browser, &question).await.redirected();
+    let tokens = redeem(&server, &[&proven[..], &[("scope", "")]].concat(), &parameters["code"]).await.ok();
+    assert_eq!(claims(tokens["access_token"].as_str().unwrap())["aud"], "https://containerregistry.azure.net");
+    let token = tokens["refresh_token"].as_str().unwrap();
+    let refresh = async |scope: &str, more: &[(&str, &str)]| {
+        let fields = [("grant_type", "refresh_token"), ("client_id", &*id), ("refresh_token", token), ("scope", scope)];
+        server.token(&[&fields[..], more].concat()).await
+    };
+    let secret = [("client_secret", secret.as_str())];
+    for good in [registries, "openid"] {
+        let tokens = refresh(good, &secret).await.ok();
+        let access = claims(tokens["access_token"].as_str().unwrap());
+        assert_eq!(access["aud"], "https://containerregistry.azure.net", "{good}");
+    }
+    for bad in [ARM, "https://management.example.com/graph"] {
+        let refused = refresh(&format!("{bad}/.default"), &secret).await;
+        assert_eq!(refused.error(), (400, "invalid_grant".into(), 65_001), "{bad}");
+    }
+    // It has public redirect URIs too, and this token was not got by one.
+    assert_eq!(refresh(registries, &[]).await.error(), (401, "invalid_client".into(), 7_000_218));
+
+    // What another application takes for its own is not to be had, approved or not.
+    for audience in [other.clone(), format!("api://{other}"), AZ.to_owned()] {
+        let scope = format!("{audience}/.default");
+        let question = browser.get(&address(&[&of_web(&id)[..], &[("scope", &*scope)]].concat())).await;
+        let (_, parameters) = approve(&browser, &question).await.redirected();
+        let refused = redeem(&server, &[&proven[..], &[("scope", "")]].concat(), &parameters["code"]).await;
+        assert_eq!(refused.error(), (400, "invalid_grant".into(), 65_001), "{audience}");
+    }
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use http::StatusCode;
+use http::{Method, StatusCode};
 use serde_json::Value;
 
 use crate::setup::{ANNA, ARM, AZ, Browser, Installation, LOGIN, PASSWORD, Reply, claims};
@@ -189,4 +189,65 @@ async fn whoever_is_switched_off_lets_nobody_in() {
     browser.post("/login/device/answer", &[("flow", &flow), ("answer", "approve")]).await;
     server.disable(server.anna.id).await;
     assert_eq!(poll(&server, &code).await.error(), (400, "invalid_grant".into(), 50_173));
+}
+
+#[tokio::test]
+async fn a_network_of_ipv6_takes_no_more_codes_and_guesses_than_an_address() {
+    let server = Installation::start().await;
+    let path = "/organizations/oauth2/v2.0/devicecode";
+    let form = crate::setup::encode(&[("client_id", AZ), ("scope", "openid")]);
+    let ask = async |address: &str| server.send_from(address, Method::POST, path, &form, &[]).await.status.as_u16();
+    for number in 0..100 {
+        assert_eq!(ask(&format!("2001:db8::{number:x}")).await, 200, "{number}");
+    }
+    assert_eq!(ask("2001:db8::ffff").await, 429);
+    assert_eq!(ask("2001:db8:0:1::1").await, 200, "the neighbours' network");
+    // What has expired is not in the way, removed or not.
+    server.clock.advance(Duration::from_secs(901));
+    assert_eq!(ask("2001:db8::ffff").await, 200);
+
+    let mut statuses = Vec::new();
+    for number in 0..60 {
+        let address = format!("2001:db8:0:7::{number:x}");
+        let page = server.send_from(&address, Method::GET, "/login/device", "", &[]).await;
+        let cookie = page.header("set-cookie").split(';').next().unwrap().to_owned();
+        let form = crate::setup::encode(&[("flow", &page.field("flow")), ("user_code", "BCDF-GHJK")]);
+        let guess = server.send_from(&address, Method::POST, "/login/device", &form, &[("cookie", &cookie)]).await;
+        statuses.push(guess.status.as_u16());
+    }
+    assert_eq!((statuses[0], statuses[59]), (400, 429));
+}
+
+#[tokio::test]
+async fn a_registered_device_says_what_it_is_and_gets_one_resource() {
+    let server = Installation::start().await;
+    let (principal, application, _) = server.another_client("Television").await;
+    server
+        .identity
+        .update_application(wharf_metadata::ApplicationId(application), None, |row| {
+            row.properties = serde_json::from_value(serde_json::json!({"isFallbackPublicClient": true})).unwrap();
+            Ok(())
+        })
+        .await
+        .unwrap();
+    let id = principal.app_id.unwrap().to_string();
+    let scope = format!("{ARM}/.default offline_access");
+    let code = server.post("/adfs/oauth2/devicecode", &[("client_id", &id), ("scope", &scope)]).await.ok();
+    let browser = Browser::of(&server);
+    let question = reach_question(&browser, &code).await;
+    for named in ["Television", id.as_str(), ARM] {
+        assert!(question.text.contains(named), "{named}: {}", question.text);
+    }
+    browser.post("/login/device/answer", &[("flow", &question.field("flow")), ("answer", "approve")]).await;
+    let device_code = code["device_code"].as_str().unwrap();
+    let grant = ("grant_type", "urn:ietf:params:oauth:grant-type:device_code");
+    let tokens = server.token(&[grant, ("client_id", &id), ("device_code", device_code)]).await.ok();
+    let refresh = [
+        ("grant_type", "refresh_token"),
+        ("client_id", &id),
+        ("refresh_token", tokens["refresh_token"].as_str().unwrap()),
+    ];
+    server.token(&refresh).await.ok();
+    let elsewhere = [&refresh[..], &[("scope", "https://containerregistry.azure.net/.default")]].concat();
+    assert_eq!(server.token(&elsewhere).await.error(), (400, "invalid_grant".into(), 65_001));
 }

@@ -12,7 +12,7 @@ use crate::suite::{NOW, read, write};
 
 all_engines!(
     a_device_code_is_answered_once_and_used_up_once,
-    device_codes_are_counted_by_address,
+    device_codes_are_counted_by_neighbourhood,
     an_authorization_code_is_redeemed_by_one,
     refresh_tokens_are_found_prolonged_trimmed_and_ended,
     assertions_are_remembered_for_what_they_were_used_for,
@@ -34,6 +34,7 @@ fn device(code: &[u8], user_code: &str) -> DeviceCodeRow {
         client_id: "az".into(),
         scope: "arm".into(),
         address: "203.0.113.7".into(),
+        neighbourhood: "203.0.113.7".into(),
         state: DeviceState::Pending,
         interval_seconds: 5,
         polled_before: None,
@@ -67,14 +68,16 @@ pub(crate) async fn a_device_code_is_answered_once_and_used_up_once(db: Database
     assert_eq!(write!(db, c => sign_ins::poll_device_code(c, b"code", NOW)).unwrap(), None);
 }
 
-pub(crate) async fn device_codes_are_counted_by_address(db: Database) {
-    assert_eq!(read!(db, c => sign_ins::count_device_codes(c, "203.0.113.7")).unwrap(), (0, 0));
-    for (number, address) in ["203.0.113.7", "203.0.113.7", "198.51.100.1"].into_iter().enumerate() {
+pub(crate) async fn device_codes_are_counted_by_neighbourhood(db: Database) {
+    assert_eq!(read!(db, c => sign_ins::count_device_codes(c, "2001:db8::", NOW)).unwrap(), (0, 0));
+    for (number, neighbourhood) in ["2001:db8::", "2001:db8::", "198.51.100.1"].into_iter().enumerate() {
         let user_code = format!("CODE{number}");
-        let row = DeviceCodeRow { address: address.into(), ..device(user_code.as_bytes(), &user_code) };
+        let row = DeviceCodeRow { neighbourhood: neighbourhood.into(), ..device(user_code.as_bytes(), &user_code) };
         write!(db, c => sign_ins::insert_device_code(c, &row)).unwrap();
     }
-    assert_eq!(read!(db, c => sign_ins::count_device_codes(c, "203.0.113.7")).unwrap(), (3, 2));
+    assert_eq!(read!(db, c => sign_ins::count_device_codes(c, "2001:db8::", NOW)).unwrap(), (3, 2));
+    let expired = read!(db, c => sign_ins::count_device_codes(c, "2001:db8::", SOON)).unwrap();
+    assert_eq!(expired, (0, 0), "what has expired does not count, removed or not");
 }
 
 fn authorization_code() -> AuthorizationCodeRow {
@@ -117,6 +120,8 @@ fn refresh_token(number: u8, family: u128) -> RefreshTokenRow {
         client_id: "az".into(),
         sign_in: who(None),
         scope: "arm".into(),
+        resource: (number == 3).then(|| "arm".into()),
+        is_proven: number == 3,
         issued_at: Timestamp(NOW.0 + i64::from(number)),
         expires_at: SOON,
     }
