@@ -123,6 +123,19 @@ a_person_signs_in_in_a_browser() {
   equal "$(as grace query name acr show -n wharf)" wharf
 }
 
+somebody_who_was_here_before_is_linked() {
+  "$WHARF" identity user create robot@example.com --data "$DATA" --password-stdin <<<'correct horse battery'
+  az role assignment create --assignee robot@example.com --role Reader --scope "/subscriptions/$SUBSCRIPTION" >/dev/null
+  export PERSON_LINK=Dex PERSON_USER=robot@example.com PERSON_PASSWORD=password
+  new_cloud before
+  contains "$(refused sign_in_on_device before 2>&1)" "not known here"
+  local subject
+  subject=$(dex_token robot@example.com | jq -Rer 'split(".")[1] | gsub("-"; "+") | gsub("_"; "/") | @base64d | fromjson | .sub')
+  federation link --issuer dex --subject "$subject" --user robot@example.com
+  sign_in_on_device before
+  equal "$(as before query user.name account show)" robot@example.com
+}
+
 a_person_signs_in_in_a_browser_through_dex() {
   export PERSON_LINK=Dex PERSON_USER=ada@example.com PERSON_PASSWORD=password BROWSER="$TESTS/az/person %s &" DISPLAY=:0
   new_cloud browser
@@ -146,4 +159,5 @@ check "somebody whom Dex knows and nobody here" a_stranger_stays_outside
 check "az login with a device code, through Dex" a_person_signs_in_through_dex
 check "az login in a browser" a_person_signs_in_in_a_browser
 check "az login in a browser, through Dex" a_person_signs_in_in_a_browser_through_dex
+check "somebody who was here before signs in once they are linked" somebody_who_was_here_before_is_linked
 check "the end of trust ends what Dex vouched for" the_end_of_trust_ends_what_dex_vouched_for

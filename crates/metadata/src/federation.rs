@@ -77,6 +77,8 @@ pub enum StandsForRow {
         claim: String,
         /// Whether a user that does not exist is made.
         creates: bool,
+        /// Whether the name may lead to a user that was not made by this issuer.
+        trusts_names: bool,
     },
 }
 
@@ -114,6 +116,7 @@ struct RuleColumns {
     principal_id: Option<String>,
     user_claim: Option<String>,
     creates_users: bool,
+    trusts_names: bool,
     created_at: i64,
 }
 
@@ -123,7 +126,9 @@ impl TryFrom<RuleColumns> for RuleRow {
     fn try_from(row: RuleColumns) -> Result<Self, Error> {
         let stands_for = match (row.principal_id, row.user_claim) {
             (Some(principal), _) => StandsForRow::Principal(parse("principal id", &principal)?),
-            (None, Some(claim)) => StandsForRow::User { claim, creates: row.creates_users },
+            (None, Some(claim)) => {
+                StandsForRow::User { claim, creates: row.creates_users, trusts_names: row.trusts_names }
+            }
             (None, None) => return Err(Error::Malformed { what: "federation rule", value: row.id }),
         };
         Ok(Self {
@@ -185,11 +190,11 @@ pub async fn delete_issuer(c: &mut Connection, id: Uuid) -> Result<bool, Error> 
 /// When the database fails or the issuer is gone.
 pub async fn insert_rule(c: &mut Connection, row: &RuleRow) -> Result<(), Error> {
     const SQL: &str = "INSERT INTO federation_rules
-             (id, issuer_id, audience, conditions, principal_id, user_claim, creates_users, created_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
-    let (principal, claim, creates) = match &row.stands_for {
-        StandsForRow::Principal(principal) => (Some(principal.to_string()), None, false),
-        StandsForRow::User { claim, creates } => (None, Some(claim.as_str()), *creates),
+             (id, issuer_id, audience, conditions, principal_id, user_claim, creates_users, trusts_names, created_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
+    let (principal, claim, creates, trusts_names) = match &row.stands_for {
+        StandsForRow::Principal(principal) => (Some(principal.to_string()), None, false, false),
+        StandsForRow::User { claim, creates, trusts_names } => (None, Some(claim.as_str()), *creates, *trusts_names),
     };
     on_engine!(c, c => {
         sqlx::query(SQL)
@@ -200,6 +205,7 @@ pub async fn insert_rule(c: &mut Connection, row: &RuleRow) -> Result<(), Error>
             .bind(principal)
             .bind(claim)
             .bind(creates)
+            .bind(trusts_names)
             .bind(row.created_at.0)
             .execute(c)
             .await?;
@@ -212,7 +218,8 @@ pub async fn insert_rule(c: &mut Connection, row: &RuleRow) -> Result<(), Error>
 /// # Errors
 /// When the database fails.
 pub async fn list_rules(c: &mut Connection) -> Result<Vec<RuleRow>, Error> {
-    const SQL: &str = "SELECT id, issuer_id, audience, conditions, principal_id, user_claim, creates_users, created_at
+    const SQL: &str = "SELECT id, issuer_id, audience, conditions, principal_id, user_claim, creates_users,
+             trusts_names, created_at
          FROM federation_rules ORDER BY created_at, id";
     let rows: Vec<RuleColumns> = on_engine!(c, c => sqlx::query_as(SQL).fetch_all(c).await?);
     rows.into_iter().map(TryInto::try_into).collect()
@@ -263,6 +270,56 @@ pub async fn take_sign_ins(c: &mut Connection, rule: Uuid) -> Result<Vec<Princip
     const SQL: &str = "DELETE FROM federated_sign_ins WHERE rule_id = $1 RETURNING principal_id";
     let ids: Vec<String> = on_engine!(c, c => sqlx::query_scalar(SQL).bind(rule.to_string()).fetch_all(c).await?);
     ids.iter().map(|id| parse("principal id", id)).collect()
+}
+
+/// Which user an account of an issuer is, if that was remembered.
+///
+/// # Errors
+/// When the database fails.
+pub async fn find_person(c: &mut Connection, issuer: &str, subject: &str) -> Result<Option<PrincipalId>, Error> {
+    const SQL: &str = "SELECT principal_id FROM federated_people WHERE issuer = $1 AND subject = $2";
+    let id: Option<String> =
+        on_engine!(c, c => sqlx::query_scalar(SQL).bind(issuer).bind(subject).fetch_optional(c).await?);
+    id.map(|id| parse("principal id", &id)).transpose()
+}
+
+/// Whether an account of an issuer is known to be this user.
+///
+/// # Errors
+/// When the database fails.
+pub async fn has_account(c: &mut Connection, issuer: &str, principal: PrincipalId) -> Result<bool, Error> {
+    const SQL: &str = "SELECT EXISTS (SELECT 1 FROM federated_people WHERE issuer = $1 AND principal_id = $2)";
+    Ok(on_engine!(c, c => sqlx::query_scalar(SQL).bind(issuer).bind(principal.to_string()).fetch_one(c).await?))
+}
+
+/// Remembers which user an account of an issuer is, in place of what was remembered of it.
+///
+/// # Errors
+/// When the database fails.
+pub async fn link_person(
+    c: &mut Connection,
+    issuer: &str,
+    subject: &str,
+    principal: PrincipalId,
+    now: Timestamp,
+) -> Result<(), Error> {
+    const SQL: &str = "INSERT INTO federated_people (issuer, subject, principal_id, linked_at) VALUES ($1, $2, $3, $4)
+         ON CONFLICT (issuer, subject) DO UPDATE SET principal_id = excluded.principal_id, linked_at = excluded.linked_at";
+    on_engine!(c, c => {
+        sqlx::query(SQL).bind(issuer).bind(subject).bind(principal.to_string()).bind(now.0).execute(c).await?;
+    });
+    Ok(())
+}
+
+/// Forgets which user an account of an issuer is, and returns who that was.
+///
+/// # Errors
+/// When the database fails.
+pub async fn unlink_person(c: &mut Connection, issuer: &str, subject: &str) -> Result<Option<PrincipalId>, Error> {
+    const SQL: &str = "DELETE FROM federated_people WHERE issuer = $1 AND subject = $2 RETURNING principal_id";
+    let id: Option<String> =
+        on_engine!(c, c => sqlx::query_scalar(SQL).bind(issuer).bind(subject).fetch_optional(c).await?);
+    id.map(|id| parse("principal id", &id)).transpose()
 }
 
 /// An endpoint that hands out a principal's tokens, as kept.

@@ -60,6 +60,8 @@ pub enum StandsFor {
         claim: String,
         /// Whether a user that does not exist is created.
         creates: bool,
+        /// Whether the name may lead to a user that was not created by this issuer's word.
+        trusts_names: bool,
     },
 }
 
@@ -231,7 +233,7 @@ impl Identity {
             conditions: new.conditions,
             stands_for: match new.stands_for {
                 StandsFor::Principal(principal) => StandsForRow::Principal(principal),
-                StandsFor::User { claim, creates } => StandsForRow::User { claim, creates },
+                StandsFor::User { claim, creates, trusts_names } => StandsForRow::User { claim, creates, trusts_names },
             },
             created_at: self.parts().clock.now(),
         };
@@ -279,6 +281,56 @@ impl Identity {
             })
         });
         remove.await
+    }
+
+    /// Says that an account of an issuer is this user, whatever it is called there.
+    ///
+    /// # Errors
+    /// When there is no such issuer or user, or the subject cannot be.
+    pub async fn link_person(&self, issuer: &str, subject: &str, user: PrincipalId) -> Result<(), FederationError> {
+        let issuer = self.issuer_url(issuer).await?;
+        if !(1..=LONGEST_VALUE).contains(&subject.len()) {
+            return Err(invalid("subject", &format!("must have 1 to {LONGEST_VALUE} characters")));
+        }
+        let (subject, now) = (subject.to_owned(), self.parts().clock.now());
+        let link = self.parts().database.write_access(move |c| {
+            Box::pin(async move {
+                match principals::find(c, user).await? {
+                    Some(found) if found.kind == PrincipalKind::User => {}
+                    Some(_) => return Err(invalid("principal", "is no user")),
+                    None => return Err(not_found("user", &user.to_string())),
+                }
+                // Whoever it was before keeps nothing that they got as this account.
+                if let Some(before) = federation::find_person(c, &issuer, &subject).await?.filter(|&id| id != user) {
+                    principals::increment_generation(c, before).await?;
+                }
+                federation::link_person(c, &issuer, &subject, user, now).await.map_err(FederationError::from)
+            })
+        });
+        link.await
+    }
+
+    /// Forgets which user an account of an issuer is, and ends what that user has got.
+    ///
+    /// # Errors
+    /// When there is no such issuer, or nothing is remembered of the account.
+    pub async fn unlink_person(&self, issuer: &str, subject: &str) -> Result<(), FederationError> {
+        let issuer = self.issuer_url(issuer).await?;
+        let subject = subject.to_owned();
+        let unlink = self.parts().database.write_access(move |c| {
+            Box::pin(async move {
+                let found = federation::unlink_person(c, &issuer, &subject).await?;
+                let principal = found.ok_or_else(|| not_found("account with the subject", &subject))?;
+                principals::increment_generation(c, principal).await.map_err(FederationError::from)?;
+                Ok(())
+            })
+        });
+        unlink.await
+    }
+
+    async fn issuer_url(&self, name: &str) -> Result<String, FederationError> {
+        let trust = self.trust().await?;
+        Ok(trust.find_by_name(name).ok_or_else(|| not_found("issuer", name))?.issuer.clone())
     }
 
     /// Whether somebody has a user name, switched on or not.
@@ -364,7 +416,9 @@ fn shown_rule(row: &RuleRow, issuer: &str) -> Rule {
         conditions: row.conditions.clone(),
         stands_for: match &row.stands_for {
             StandsForRow::Principal(principal) => StandsFor::Principal(*principal),
-            StandsForRow::User { claim, creates } => StandsFor::User { claim: claim.clone(), creates: *creates },
+            StandsForRow::User { claim, creates, trusts_names } => {
+                StandsFor::User { claim: claim.clone(), creates: *creates, trusts_names: *trusts_names }
+            }
         },
         created_at: row.created_at,
     }

@@ -5,6 +5,10 @@
 //!                 finish_external_sign_in ◄─ browser back, with state and code ─► code for ID token ─► rule ─► user
 //! ```
 //!
+//! Who an account is here is remembered by its subject from its first sign-in on. Its name counts that once, and leads only
+//! to a user that is made then, unless the operator trusts the issuer's names: elsewhere people may be able to choose
+//! theirs, and addresses are given to somebody else when their owner leaves.
+//!
 //! The state is sealed and names the browser that it was made for, so that nobody can be signed in as somebody else by a
 //! link that somebody else sent.
 //!
@@ -23,7 +27,8 @@ use url::Url;
 use url::form_urlencoded::{Serializer, byte_serialize};
 use uuid::Uuid;
 use wharf_egress::{EgressError, Outgoing};
-use wharf_metadata::federation::{IssuerRow, StandsForRow};
+use wharf_metadata::directory::principals;
+use wharf_metadata::federation::{self, IssuerRow, StandsForRow};
 use wharf_model::{PrincipalKind, error_chain};
 
 use super::ForeignToken;
@@ -229,7 +234,10 @@ impl Identity {
         for rule in trust.rules_of(issuer.id).filter(|rule| is_met(rule, token)) {
             let found = match &rule.stands_for {
                 StandsForRow::Principal(principal) => self.find_signed_in(*principal).await?,
-                StandsForRow::User { claim, creates } => self.user_named_in(issuer, token, claim, *creates).await?,
+                StandsForRow::User { claim, creates, trusts_names } => {
+                    let naming = Naming { claim, creates: *creates, trusts_names: *trusts_names };
+                    self.user_of_account(issuer, token, naming).await?
+                }
             };
             if let Some(found) = found.filter(|found| found.principal.kind == PrincipalKind::User) {
                 return Ok((found, rule.id));
@@ -239,14 +247,55 @@ impl Identity {
         Err(ExternalSignInError::Nobody)
     }
 
-    /// The user whose name is in a claim; made, if that is allowed and there is none.
+    /// The user that an account is: who it was before, by its subject; or else the user whose name it has, from then on.
+    async fn user_of_account(
+        &self,
+        issuer: &IssuerRow,
+        token: &ForeignToken<'_>,
+        naming: Naming<'_>,
+    ) -> Result<Option<SignedIn>, ExternalSignInError> {
+        let Some(subject) = token.text("sub").filter(|subject| !subject.is_empty()) else { return Ok(None) };
+        let account = (issuer.issuer.clone(), subject.to_owned());
+        let find = self.parts().database.read(move |c| {
+            Box::pin(async move {
+                let known = federation::find_person(c, &account.0, &account.1).await?;
+                // A user who was deleted is nobody any more.
+                let Some(known) = known else { return Ok::<_, Error>(None) };
+                Ok(principals::find(c, known).await?.map(|row| row.id))
+            })
+        });
+        if let Some(known) = find.await? {
+            return Ok(self.find_signed_in(known).await?);
+        }
+        let Some(user) = self.user_named_in(issuer, token, naming).await? else { return Ok(None) };
+        let (account, now) = ((issuer.issuer.clone(), subject.to_owned()), self.parts().clock.now());
+        let (principal, is_new) = (user.signed_in.principal.id, user.is_new);
+        let link = self.parts().database.write(move |c| {
+            Box::pin(async move {
+                let (issuer, subject) = &account;
+                // A name that has changed hands there does not bring the user along.
+                if !is_new && federation::has_account(c, issuer, principal).await? {
+                    return Ok::<_, Error>(false);
+                }
+                federation::link_person(c, issuer, subject, principal, now).await?;
+                Ok(true)
+            })
+        });
+        if link.await? {
+            info!(issuer = %issuer.issuer, subject, %principal, "An account of {} is this user from now on", issuer.name);
+            return Ok(Some(user.signed_in));
+        }
+        warn!(issuer = %issuer.issuer, subject, %principal, "An account of {} has the name of a user whom another account is", issuer.name);
+        Ok(None)
+    }
+
+    /// The user whose name is in a claim, if names of this issuer are trusted; made, if that is allowed and there is none.
     async fn user_named_in(
         &self,
         issuer: &IssuerRow,
         token: &ForeignToken<'_>,
-        claim: &str,
-        creates: bool,
-    ) -> Result<Option<SignedIn>, ExternalSignInError> {
+        Naming { claim, creates, trusts_names }: Naming<'_>,
+    ) -> Result<Option<NamedUser>, ExternalSignInError> {
         let Some(name) = token.text(claim) else { return Ok(None) };
         // Elsewhere anybody may call themselves anything, until somebody has looked.
         if claim == "email" && !token.is_true("email_verified") {
@@ -254,7 +303,13 @@ impl Identity {
             return Ok(None);
         }
         if let Some(user) = self.find_user(name).await? {
-            return Ok(self.find_signed_in(user.id).await?);
+            if !trusts_names {
+                let subject = token.text("sub").unwrap_or_default();
+                warn!(issuer = %issuer.issuer, subject, principal = %user.id, "An account of {} has the name of a user that it did not make; link it if it is theirs", issuer.name);
+                return Ok(None);
+            }
+            let signed_in = self.find_signed_in(user.id).await?;
+            return Ok(signed_in.map(|signed_in| NamedUser { signed_in, is_new: false }));
         }
         // Somebody who is switched off is not found, and must not be made anew.
         if !creates || self.is_user_name_taken(name).await? {
@@ -271,8 +326,23 @@ impl Identity {
         };
         let made = self.create_user(new).await.map_err(ExternalSignInError::Create)?;
         info!(issuer = %issuer.issuer, principal = %made.id, "Created a user for an account of {}", issuer.name);
-        Ok(self.find_signed_in(made.id).await?)
+        Ok(self.find_signed_in(made.id).await?.map(|signed_in| NamedUser { signed_in, is_new: true }))
     }
+}
+
+/// How a rule finds a user by name.
+#[derive(Clone, Copy)]
+struct Naming<'a> {
+    claim: &'a str,
+    creates: bool,
+    trusts_names: bool,
+}
+
+/// A user found by name.
+struct NamedUser {
+    signed_in: SignedIn,
+    /// Whether it was made just now.
+    is_new: bool,
 }
 
 /// Whether an ID token is the answer to our question. Source: OpenID Connect Core 1.0, 3.1.3.7.

@@ -335,12 +335,12 @@ async fn come_back(browser: &Browser<'_>, asked: &BTreeMap<String, String>) -> R
     browser.get(&format!("/login/external/callback?{}", crate::setup::encode(&fields))).await
 }
 
-async fn let_people_in(server: &Installation, creates: bool) -> uuid::Uuid {
+async fn let_people_in(server: &Installation, creates: bool, trusts_names: bool) -> uuid::Uuid {
     let rule = NewRule {
         issuer: "dex".into(),
         audience: None,
         conditions: condition("email", "*@example.com"),
-        stands_for: StandsFor::User { claim: "email".into(), creates },
+        stands_for: StandsFor::User { claim: "email".into(), creates, trusts_names },
     };
     server.identity.add_rule(rule).await.unwrap().id
 }
@@ -349,7 +349,7 @@ async fn let_people_in(server: &Installation, creates: bool) -> uuid::Uuid {
 async fn a_person_signs_in_by_an_issuer() {
     let (server, provider) = (Installation::start().await, Provider::start().await);
     trust(&server, &provider).await;
-    let rule = let_people_in(&server, false).await;
+    let rule = let_people_in(&server, false, true).await;
     let browser = Browser::of(&server);
     let asked = go_outside(&browser).await;
     assert_eq!(asked["client_id"], "wharf");
@@ -394,7 +394,7 @@ async fn a_person_signs_in_by_an_issuer() {
 async fn only_the_answer_to_our_own_question_counts() {
     let (server, provider) = (Installation::start().await, Provider::start().await);
     trust(&server, &provider).await;
-    let_people_in(&server, false).await;
+    let_people_in(&server, false, true).await;
     for (claim, value) in [
         ("nonce", json!("another")),
         ("nonce", Value::Null),
@@ -432,18 +432,27 @@ async fn only_the_answer_to_our_own_question_counts() {
     assert_eq!(come_back(&mallory, &asked).await.status, StatusCode::BAD_REQUEST);
 }
 
+/// Somebody signs in by the issuer, with these claims.
+async fn come_with(server: &Installation, provider: &Provider, changes: &[(&str, Value)]) -> Reply {
+    let browser = Browser::of(server);
+    let asked = go_outside(&browser).await;
+    let mut claims = id_token(server, provider, &asked, ANNA);
+    for (claim, value) in changes {
+        claims[*claim] = value.clone();
+    }
+    *provider.inside.id_token.lock().unwrap() = Some(claims);
+    come_back(&browser, &asked).await
+}
+
 #[tokio::test]
 async fn strangers_stay_outside_unless_a_rule_makes_them_users() {
     let (server, provider) = (Installation::start().await, Provider::start().await);
     trust(&server, &provider).await;
-    let rule = let_people_in(&server, false).await;
+    let rule = let_people_in(&server, false, true).await;
     let come_as = async |email: &str, verified: bool| {
-        let browser = Browser::of(&server);
-        let asked = go_outside(&browser).await;
-        let mut claims = id_token(&server, &provider, &asked, email);
-        claims["email_verified"] = json!(verified);
-        *provider.inside.id_token.lock().unwrap() = Some(claims);
-        come_back(&browser, &asked).await.status
+        let subject = format!("of {email}");
+        let claims = [("sub", json!(subject)), ("email", json!(email)), ("email_verified", json!(verified))];
+        come_with(&server, &provider, &claims).await.status
     };
     assert_eq!(come_as("bert@example.com", true).await, StatusCode::FORBIDDEN, "not in the directory");
     assert_eq!(come_as("anna@evil.example", true).await, StatusCode::FORBIDDEN, "not by the rule");
@@ -452,11 +461,63 @@ async fn strangers_stay_outside_unless_a_rule_makes_them_users() {
     server.identity.remove_rule(rule).await.unwrap();
     assert_eq!(come_as(ANNA, true).await, StatusCode::FORBIDDEN);
 
-    let_people_in(&server, true).await;
+    let_people_in(&server, true, false).await;
     assert_eq!(come_as("bert@example.com", true).await, StatusCode::SEE_OTHER);
     let bert = server.identity.find_user("bert@example.com").await.unwrap().expect("a user was made");
     assert_eq!(come_as("bert@example.com", true).await, StatusCode::SEE_OTHER);
     server.disable(bert.id).await;
     assert_eq!(come_as("bert@example.com", true).await, StatusCode::FORBIDDEN, "switched off, and not made again");
     assert_eq!(come_as("carl@evil.example", true).await, StatusCode::FORBIDDEN);
+}
+
+#[tokio::test]
+async fn a_name_that_somebody_chose_elsewhere_takes_nobody_over() {
+    let (server, provider) = (Installation::start().await, Provider::start().await);
+    trust(&server, &provider).await;
+    let by_name = NewRule {
+        issuer: "dex".into(),
+        audience: None,
+        conditions: BTreeMap::new(),
+        stands_for: StandsFor::User { claim: "preferred_username".into(), creates: true, trusts_names: false },
+    };
+    server.identity.add_rule(by_name).await.unwrap();
+    let come_as = async |subject: &str, name: &str| {
+        let claims = [("sub", json!(subject)), ("preferred_username", json!(name))];
+        come_with(&server, &provider, &claims).await.status
+    };
+    assert_eq!(come_as("mallory", ANNA).await, StatusCode::FORBIDDEN, "she was here before, with a password");
+    assert_eq!(come_as("b-1", "bert@example.com").await, StatusCode::SEE_OTHER);
+    let bert = server.identity.find_user("bert@example.com").await.unwrap().unwrap();
+    assert_eq!(come_as("b-2", "bert@example.com").await, StatusCode::FORBIDDEN, "the name has changed hands");
+    assert_eq!(come_as("", "dora@example.com").await, StatusCode::FORBIDDEN, "without a subject nobody is known");
+    // Who signed in once is the same, whatever they are called now.
+    assert_eq!(come_as("b-1", ANNA).await, StatusCode::SEE_OTHER);
+    server.disable(bert.id).await;
+    assert_eq!(come_as("b-1", "bert.two@example.com").await, StatusCode::FORBIDDEN);
+    assert!(server.identity.find_user("bert.two@example.com").await.unwrap().is_none(), "nor are they made anew");
+
+    // Unless the operator says who it is.
+    server.identity.link_person("dex", "a-1", server.anna.id).await.unwrap();
+    assert_eq!(come_as("a-1", "anything@example.com").await, StatusCode::SEE_OTHER);
+    assert!(server.identity.find_user("anything@example.com").await.unwrap().is_none());
+    let token = server.annas_tokens().await["access_token"].as_str().unwrap().to_owned();
+    server.identity.verify_principal_token(&token).await.unwrap();
+    server.identity.unlink_person("dex", "a-1").await.unwrap();
+    assert!(server.identity.verify_principal_token(&token).await.is_err(), "what was got ends");
+    assert_eq!(come_as("a-1", ANNA).await, StatusCode::FORBIDDEN);
+    let refused = server.identity.unlink_person("dex", "a-1").await;
+    assert!(matches!(refused, Err(FederationError::NotFound { .. })));
+    let refused = server.identity.link_person("dex", "a-1", server.app.id).await;
+    assert!(matches!(refused, Err(FederationError::Invalid { .. })), "an application is no person");
+}
+
+#[tokio::test]
+async fn where_names_are_trusted_the_first_account_is_the_user() {
+    let (server, provider) = (Installation::start().await, Provider::start().await);
+    trust(&server, &provider).await;
+    let_people_in(&server, false, true).await;
+    let come_as = async |subject: &str| come_with(&server, &provider, &[("sub", json!(subject))]).await.status;
+    assert_eq!(come_as("a-1").await, StatusCode::SEE_OTHER);
+    assert_eq!(come_as("a-2").await, StatusCode::FORBIDDEN, "the address has changed hands");
+    assert_eq!(come_as("a-1").await, StatusCode::SEE_OTHER);
 }

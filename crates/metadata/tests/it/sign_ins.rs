@@ -18,6 +18,7 @@ all_engines!(
     assertions_are_remembered_for_what_they_were_used_for,
     what_has_expired_is_removed,
     issuers_take_their_rules_along,
+    people_are_remembered_by_issuer_and_subject,
     endpoints_are_found_by_header_and_listed_by_address,
 );
 
@@ -203,7 +204,7 @@ pub(crate) async fn issuers_take_their_rules_along(db: Database) {
 
     let principal = PrincipalId(Uuid::from_u128(7));
     let first = rule(11, 1, StandsForRow::Principal(principal));
-    let second = rule(12, 2, StandsForRow::User { claim: "email".into(), creates: true });
+    let second = rule(12, 2, StandsForRow::User { claim: "email".into(), creates: true, trusts_names: true });
     for row in [&second, &first] {
         let row = row.clone();
         write!(db, c => federation::insert_rule(c, &row)).unwrap();
@@ -250,4 +251,24 @@ pub(crate) async fn endpoints_are_found_by_header_and_listed_by_address(db: Data
     assert_eq!(read!(db, c => federation::list_endpoints(c, true)).unwrap(), [range]);
     assert_eq!(write!(db, c => federation::delete_endpoint(c, header.id)).unwrap(), Some(principal));
     assert_eq!(write!(db, c => federation::delete_endpoint(c, header.id)).unwrap(), None);
+}
+
+pub(crate) async fn people_are_remembered_by_issuer_and_subject(db: Database) {
+    let (anna, bert) = (PrincipalId(Uuid::from_u128(1)), PrincipalId(Uuid::from_u128(2)));
+    let find = async |issuer: &str, subject: &str| {
+        let (issuer, subject) = (issuer.to_owned(), subject.to_owned());
+        read!(db, c => federation::find_person(c, &issuer, &subject)).unwrap()
+    };
+    assert_eq!(find("https://dex", "1").await, None);
+    write!(db, c => federation::link_person(c, "https://dex", "1", anna, NOW)).unwrap();
+    assert_eq!(find("https://dex", "1").await, Some(anna));
+    assert_eq!((find("https://dex", "2").await, find("https://other", "1").await), (None, None));
+    assert!(read!(db, c => federation::has_account(c, "https://dex", anna)).unwrap());
+    assert!(!read!(db, c => federation::has_account(c, "https://other", anna)).unwrap());
+    assert!(!read!(db, c => federation::has_account(c, "https://dex", bert)).unwrap());
+    write!(db, c => federation::link_person(c, "https://dex", "1", bert, SOON)).unwrap();
+    assert_eq!(find("https://dex", "1").await, Some(bert));
+    assert_eq!(write!(db, c => federation::unlink_person(c, "https://dex", "1")).unwrap(), Some(bert));
+    assert_eq!(write!(db, c => federation::unlink_person(c, "https://dex", "1")).unwrap(), None);
+    assert_eq!(find("https://dex", "1").await, None);
 }

@@ -35,6 +35,19 @@ pub(in crate::cli) enum FederationCommand {
         --subject repo:contoso/app:ref:refs/heads/main --principal ci\n  \
         wharf identity federation rule list")]
     Rule(RuleArgs),
+    /// Say which user an account of an issuer is
+    #[command(after_help = "Examples:\n  \
+        wharf identity federation link --issuer dex --subject CiQwOGE4Njg0Yi1kYjg4 --user anna@example.com\n\
+        \n\
+        An account is known by its subject. One that a rule has created a user for is linked already; this is for users \
+        that were there before. The server's log names subject and user when such an account is turned away.")]
+    Link(LinkArgs),
+    /// Forget which user an account of an issuer is
+    #[command(after_help = "Examples:\n  \
+        wharf identity federation unlink --issuer dex --subject CiQwOGE4Njg0Yi1kYjg4 --yes\n\
+        \n\
+        Whatever the user has got ends at once.")]
+    Unlink(UnlinkArgs),
 }
 
 #[derive(Debug, Args)]
@@ -188,6 +201,40 @@ struct AddRuleArgs {
     /// Create users that do not exist yet
     #[arg(long, requires = "user_claim")]
     create_users: bool,
+    /// Let an account sign in as the user of its name, though the issuer did not create that user: only if nobody can
+    /// choose or inherit a name there
+    #[arg(long, requires = "user_claim")]
+    trust_names: bool,
+    #[command(flatten)]
+    flags: Flags,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct LinkArgs {
+    /// The issuer's name
+    #[arg(long, value_name = "NAME")]
+    issuer: String,
+    /// The account's subject, exactly as its tokens have it in `sub`
+    #[arg(long, value_name = "SUBJECT")]
+    subject: String,
+    /// The user
+    #[arg(long, value_name = "WHO")]
+    user: String,
+    #[command(flatten)]
+    flags: Flags,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct UnlinkArgs {
+    /// The issuer's name
+    #[arg(long, value_name = "NAME")]
+    issuer: String,
+    /// The account's subject
+    #[arg(long, value_name = "SUBJECT")]
+    subject: String,
+    /// Forget it, without asking
+    #[arg(long)]
+    yes: bool,
     #[command(flatten)]
     flags: Flags,
 }
@@ -223,6 +270,8 @@ impl FederationCommand {
                 RuleCommand::List(args) => &args.flags,
                 RuleCommand::Remove(args) => &args.flags,
             },
+            Self::Link(args) => &args.flags,
+            Self::Unlink(args) => &args.flags,
         }
     }
 }
@@ -267,6 +316,22 @@ pub(super) async fn run(command: &FederationCommand, app: &App) -> Result<(), an
                 print("Removed the rule.\n")
             }
         },
+        FederationCommand::Link(args) => {
+            let user = find::member(app, &args.user).await?.id;
+            let linked = app.identity.link_person(&args.issuer, &args.subject, user).await;
+            linked.with_context(|| format!("cannot link the account {}", args.subject))?;
+            app.let_server_notice().await;
+            print(&format!("The account {} of {} is {} from now on.\n", args.subject, args.issuer, args.user))
+        }
+        FederationCommand::Unlink(args) => {
+            let (issuer, subject) = (&args.issuer, &args.subject);
+            let what = format!("what is known of the account {subject} of {issuer}");
+            confirm(args.yes, &what, &format!("federation unlink --issuer {issuer} --subject {subject}"))?;
+            let unlinked = app.identity.unlink_person(issuer, subject).await;
+            unlinked.with_context(|| format!("cannot unlink the account {subject}"))?;
+            app.let_server_notice().await;
+            print(&format!("The account {subject} of {issuer} is nobody now.\n"))
+        }
     }
 }
 
@@ -302,7 +367,9 @@ async fn add_issuer(args: &AddIssuerArgs, app: &App, output: Output) -> Result<(
 async fn add_rule(args: &AddRuleArgs, app: &App, output: Output) -> Result<(), anyhow::Error> {
     let stands_for = match (&args.principal, &args.user_claim) {
         (Some(principal), _) => StandsFor::Principal(find::member(app, principal).await?.id),
-        (None, Some(claim)) => StandsFor::User { claim: claim.clone(), creates: args.create_users },
+        (None, Some(claim)) => {
+            StandsFor::User { claim: claim.clone(), creates: args.create_users, trusts_names: args.trust_names }
+        }
         (None, None) => anyhow::bail!("say for whom tokens stand, with --principal or --user-claim"),
     };
     let mut conditions: BTreeMap<String, String> = args.claim.iter().cloned().collect();
@@ -366,14 +433,15 @@ struct ShownRule<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     user_claim: Option<&'a str>,
     creates_users: bool,
+    trusts_names: bool,
     created_at: String,
 }
 
 impl<'a> From<&'a Rule> for ShownRule<'a> {
     fn from(rule: &'a Rule) -> Self {
-        let (principal_id, user_claim, creates_users) = match &rule.stands_for {
-            StandsFor::Principal(id) => (Some(id.to_string()), None, false),
-            StandsFor::User { claim, creates } => (None, Some(claim.as_str()), *creates),
+        let (principal_id, user_claim, creates_users, trusts_names) = match &rule.stands_for {
+            StandsFor::Principal(id) => (Some(id.to_string()), None, false, false),
+            StandsFor::User { claim, creates, trusts_names } => (None, Some(claim.as_str()), *creates, *trusts_names),
         };
         Self {
             id: rule.id,
@@ -383,6 +451,7 @@ impl<'a> From<&'a Rule> for ShownRule<'a> {
             principal_id,
             user_claim,
             creates_users,
+            trusts_names,
             created_at: rule.created_at.to_string(),
         }
     }
@@ -397,8 +466,11 @@ fn print_rules(rules: &[Rule], output: Output) -> Result<(), anyhow::Error> {
             rule.conditions.iter().map(|(claim, pattern)| format!("{claim}={pattern}")).collect();
         let stands_for = match &rule.stands_for {
             StandsFor::Principal(id) => id.to_string(),
-            StandsFor::User { claim, creates: false } => format!("the user in {claim}"),
-            StandsFor::User { claim, creates: true } => format!("the user in {claim}, created if need be"),
+            StandsFor::User { claim, creates, trusts_names } => {
+                let created = if *creates { ", created if need be" } else { "" };
+                let trusted = if *trusts_names { ", by name" } else { "" };
+                format!("the user in {claim}{created}{trusted}")
+            }
         };
         vec![rule.id.to_string(), rule.issuer.clone(), rule.audience.clone(), conditions.join(" "), stands_for]
     });
