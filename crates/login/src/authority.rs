@@ -115,10 +115,11 @@ impl Place {
     }
 
     /// What a client may call this authority where it says for whom an assertion of its own is: the issuer, and the token
-    /// endpoint in every way of writing it. None where the host is not under `domain` and not this machine: whoever sends
-    /// the request chooses that name, and could choose the one that an assertion was made for.
-    pub(crate) fn names(&self, domain: &str) -> Vec<String> {
-        if !is_own_host(&self.base, domain) {
+    /// endpoint in every way of writing it. None where the host is not under `domain`, nor this machine for a client that
+    /// is on it too (`is_local`): whoever sends the request chooses that name, and could choose the one that an assertion
+    /// was made for.
+    pub(crate) fn names(&self, domain: &str, is_local: bool) -> Vec<String> {
+        if !is_own_host(&self.base, domain, is_local) {
             return Vec::new();
         }
         let segments = [self.segment.clone(), self.tenant_id.to_string()];
@@ -143,17 +144,20 @@ impl Place {
     }
 }
 
-/// Whether a URL's host is under a domain, or this machine.
-fn is_own_host(base: &str, domain: &str) -> bool {
+/// Whether a URL's host is under a domain, or this machine. Every machine calls itself `localhost`: that is a name of ours
+/// only for a client that is here too, and where the operator has set no other.
+fn is_own_host(base: &str, domain: &str, is_local: bool) -> bool {
     let Ok(url) = base.parse::<Url>() else { return false };
+    let domain = domain.to_ascii_lowercase();
+    let takes_loopback = is_local || domain == "localhost" || domain.ends_with(".localhost");
     match url.host() {
         Some(Host::Domain(host)) => {
             let is_under =
                 |domain: &str| host.strip_suffix(domain).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
-            is_under(&domain.to_ascii_lowercase()) || is_under("localhost")
+            is_under(&domain) || takes_loopback && is_under("localhost")
         }
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
+        Some(Host::Ipv4(address)) => takes_loopback && address.is_loopback(),
+        Some(Host::Ipv6(address)) => takes_loopback && address.is_loopback(),
         None => false,
     }
 }
@@ -183,28 +187,28 @@ mod tests {
         assert_eq!(tenant.token_endpoint(), format!("https://login.example.com:8443/entra/{id}/oauth2/v2.0/token"));
         assert_eq!(tenant.keys_url(), format!("https://login.example.com:8443/entra/{id}/discovery/v2.0/keys"));
         let any = place("", "organizations", true).unwrap();
-        let names = any.names("Example.com");
+        let names = any.names("Example.com", false);
         assert!(names.contains(&format!("https://login.example.com:8443/{id}/oauth2/v2.0/token")));
         assert!(names.contains(&"https://login.example.com:8443/organizations/oauth2/token".to_owned()));
-        assert!(any.names("fabrikam.com").is_empty(), "a name that only the request knows");
+        assert!(any.names("fabrikam.com", true).is_empty(), "a name that only the request knows");
     }
 
     #[test]
     fn own_hosts_are_under_the_domain_or_here() {
-        for own in [
-            "https://login.example.com",
-            "https://example.com:8443/entra",
-            "https://localhost:5443",
-            "https://[::1]:5443",
-            "https://127.0.0.1",
-            "https://login.wharf.localhost",
-        ] {
-            assert!(is_own_host(own, "example.com"), "{own}");
+        for own in ["https://login.example.com", "https://example.com:8443/entra"] {
+            assert!(is_own_host(own, "example.com", false), "{own}");
+        }
+        for own in
+            ["https://localhost:5443", "https://[::1]:5443", "https://127.0.0.1", "https://login.wharf.localhost"]
+        {
+            assert!(is_own_host(own, "example.com", true), "{own}");
+            assert!(is_own_host(own, "wharf.localhost", false), "{own}");
+            assert!(!is_own_host(own, "example.com", false), "{own}, of whoever is elsewhere");
         }
         for other in
             ["https://notexample.com", "https://example.com.evil.net", "https://10.0.0.1", "https://notlocalhost", "x"]
         {
-            assert!(!is_own_host(other, "example.com"), "{other}");
+            assert!(!is_own_host(other, "example.com", true), "{other}");
         }
     }
 

@@ -130,6 +130,11 @@ impl Call<'_> {
         if self.parts.method == Method::POST { Ok(Form::read(body).await?.or(query)) } else { Ok(query) }
     }
 
+    /// Whether the client is on this machine.
+    pub(crate) fn is_local(&self) -> bool {
+        self.context.client.address.to_canonical().is_loopback()
+    }
+
     pub(crate) fn query(&self) -> &str {
         self.parts.uri.query().unwrap_or_default()
     }

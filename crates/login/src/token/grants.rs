@@ -189,7 +189,7 @@ impl TokenRequest<'_> {
     }
 
     async fn prove(&self, credentials: &ClientCredentials, used_for: &str) -> Result<ProvenClient, OAuthError> {
-        let audiences = self.place.names(self.call.domain);
+        let audiences = self.place.names(self.call.domain, self.call.is_local());
         credentials.prove(self.call.identity, &audiences, used_for, self.call.context.client).await
     }
 }
