@@ -31,4 +31,5 @@ mod router;
 mod scope;
 mod token;
 
+pub use managed::CameThroughProxy;
 pub use router::Login;

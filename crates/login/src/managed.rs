@@ -18,6 +18,10 @@ use crate::answer;
 use crate::form::Form;
 use crate::router::Call;
 
+/// Lies in the extensions of a request that a proxy sent without saying for whom: its address is nobody's.
+#[derive(Clone, Copy, Debug)]
+pub struct CameThroughProxy;
+
 /// What comes out: the answer, who it is for, and the cause of a failure of ours.
 pub(crate) struct Handed {
     pub(crate) response: Response<Body>,
@@ -67,7 +71,8 @@ pub(crate) async fn by_address(call: &Call<'_>, form: &Form, headers: &HeaderMap
     if !headers.get("metadata").is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"true")) {
         return invalid("Required metadata header not specified");
     }
-    if headers.contains_key("x-forwarded-for") {
+    let is_forwarded = FORWARDED.iter().any(|name| headers.contains_key(*name));
+    if is_forwarded || call.parts.extensions.get::<CameThroughProxy>().is_some() {
         return invalid("The request came by way of a proxy");
     }
     let Some(wanted) = wanted(form) else {
@@ -135,6 +140,9 @@ async fn hand_out(call: &Call<'_>, signed_in: &SignedIn, resource: &str) -> Hand
         }
     }
 }
+
+/// What proxies write into the requests that they pass on. The address that such a request comes from is theirs.
+const FORWARDED: [&str; 4] = ["x-forwarded-for", "forwarded", "x-real-ip", "via"];
 
 /// The identity that is asked for, by any of the names that clients have for it. `None` when it is none.
 fn wanted(form: &Form) -> Option<WantedIdentity> {

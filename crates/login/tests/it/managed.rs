@@ -68,6 +68,11 @@ async fn addresses_get_tokens_only_if_the_operator_said_so() {
     assert_eq!(by_address(&server, "10.1.2.3", &[], &[]).await.status, 400);
     let forwarded = [("metadata", "true"), ("x-forwarded-for", "10.1.2.3")];
     assert_eq!(by_address(&server, "10.1.2.3", &forwarded, &[]).await.status, 400);
+    for header in ["forwarded", "x-real-ip", "via"] {
+        let forwarded = [("metadata", "true"), (header, "10.1.2.3")];
+        assert_eq!(by_address(&server, "10.1.2.3", &forwarded, &[]).await.status, 400, "{header}");
+    }
+    assert_eq!(by_address(&server, "10.1.99.99", &metadata, &[]).await.status, 400, "a proxy that says for nobody");
     // Of several, one is named.
     server.identity.add_identity_addresses(other.id, range, None).await.unwrap();
     assert_eq!(by_address(&server, "10.1.2.3", &metadata, &[]).await.status, 400);

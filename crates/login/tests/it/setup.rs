@@ -13,7 +13,7 @@ use serde_json::Value;
 use uuid::Uuid;
 use wharf_identity::directory::{Holder, NewClient, NewSecret, NewUser, SecretEnd};
 use wharf_identity::{Egress, Identity, SealingKey, SystemRandom};
-use wharf_login::Login;
+use wharf_login::{CameThroughProxy, Login};
 use wharf_metadata::subscriptions::{self, TenantRow};
 use wharf_metadata::{Database, PrincipalRow};
 use wharf_model::{AccessNote, Client, Clock as _, Endpoints, FakeClock, PrincipalId, RequestContext, Timestamp};
@@ -23,6 +23,8 @@ pub(crate) const AZ: &str = "04b07795-8ddb-461a-bbee-02f9e1bf7b46";
 pub(crate) const ARM: &str = "https://management.example.com";
 pub(crate) const LOGIN: &str = "https://login.example.com";
 pub(crate) const ANNA: &str = "anna@example.com";
+/// Proxies that the operator trusts.
+const PROXIES: [&str; 1] = ["10.1.99.99"];
 pub(crate) const PASSWORD: &str = "correct horse battery staple";
 
 pub(crate) struct Installation {
@@ -136,7 +138,10 @@ impl Installation {
         if !form.is_empty() {
             request = request.header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
         }
-        let request = request.body(Body::from(form.to_owned())).unwrap();
+        let mut request = request.body(Body::from(form.to_owned())).unwrap();
+        if PROXIES.contains(&address) {
+            request.extensions_mut().insert(CameThroughProxy);
+        }
         let context = RequestContext {
             request_id: Uuid::from_u128(7),
             client: Client { address: address.parse().unwrap(), is_private: false },

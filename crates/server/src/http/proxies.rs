@@ -30,6 +30,8 @@ pub(super) struct Origin {
     pub(super) address: IpAddr,
     /// The scheme that the client used, if a proxy says so.
     pub(super) scheme: Option<&'static str>,
+    /// Whether a proxy calls and says for nobody: the address is its own.
+    pub(super) is_proxy: bool,
 }
 
 impl Proxies {
@@ -41,7 +43,7 @@ impl Proxies {
     /// Who is behind a request that came from `peer`.
     pub(super) fn origin(&self, peer: IpAddr, headers: &HeaderMap) -> Origin {
         if !self.trusts(peer) {
-            return Origin { address: peer, scheme: None };
+            return Origin { address: peer, scheme: None, is_proxy: false };
         }
         let mut address = peer;
         for hop in entries(headers, FORWARDED_FOR).rev() {
@@ -52,7 +54,7 @@ impl Proxies {
                 break;
             }
         }
-        Origin { address, scheme: scheme(headers) }
+        Origin { address, scheme: scheme(headers), is_proxy: self.trusts(address) }
     }
 
     fn trusts(&self, address: IpAddr) -> bool {
@@ -128,6 +130,21 @@ mod tests {
         assert_eq!(address("10.0.0.1", &["203.0.113.9, unknown, 10.0.0.2"]), "10.0.0.2");
         assert_eq!(address("10.0.0.1", &["203.0.113.9, \u{e9}"]), "10.0.0.1");
         assert_eq!(address("10.0.0.1", &[""]), "10.0.0.1");
+    }
+
+    #[test]
+    fn a_proxy_that_says_for_nobody_is_known_as_one() {
+        let is_proxy = |peer: &str, line: Option<&'static str>| {
+            let mut headers = HeaderMap::new();
+            headers.extend(
+                line.map(|line| (http::HeaderName::from_static(FORWARDED_FOR), HeaderValue::from_static(line))),
+            );
+            proxies().origin(peer.parse().unwrap(), &headers).is_proxy
+        };
+        assert!(is_proxy("10.0.0.1", None));
+        assert!(is_proxy("10.0.0.1", Some("unknown")));
+        assert!(!is_proxy("10.0.0.1", Some("203.0.113.9")));
+        assert!(!is_proxy("192.0.2.1", None));
     }
 
     #[test]

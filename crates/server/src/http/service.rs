@@ -110,7 +110,7 @@ impl<P: Plane> Server<P> {
         &self,
         entrance: &Entrance,
         peer: IpAddr,
-        request: Request<Incoming>,
+        mut request: Request<Incoming>,
         exchange: &mut Exchange,
     ) -> Response<Body> {
         if entrance.scheme == "http"
@@ -130,6 +130,9 @@ impl<P: Plane> Server<P> {
             }
         };
         let origin = self.site.proxies.origin(peer, request.headers());
+        if origin.is_proxy {
+            request.extensions_mut().insert(wharf_login::CameThroughProxy);
+        }
         let client = Client { address: origin.address, is_private: entrance.network == Network::Private };
         let visit = Visit { scheme: origin.scheme.unwrap_or(entrance.scheme), authority, client };
         let path = request.uri().path();
