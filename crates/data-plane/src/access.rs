@@ -51,7 +51,11 @@ impl AccessInfo {
                     self.digest = Some(digest.clone());
                 }
             }
-            Route::GetBlob { digest, .. } | Route::DeleteBlob { digest, .. } | Route::ListReferrers { digest, .. } => {
+            Route::GetBlob { digest, .. }
+            | Route::DeleteBlob { digest, .. }
+            | Route::ListReferrers { digest, .. }
+            | Route::DescribeManifest { digest, .. }
+            | Route::UpdateManifest { digest, .. } => {
                 self.digest = Some(digest.clone());
             }
             Route::GetUpload { upload, .. }
@@ -63,7 +67,16 @@ impl AccessInfo {
             | Route::Exchange
             | Route::Catalog
             | Route::StartUpload { .. }
-            | Route::ListTags { .. } => {}
+            | Route::ListTags { .. }
+            | Route::ListRepositories
+            | Route::DescribeRepository { .. }
+            | Route::UpdateRepository { .. }
+            | Route::DeleteRepository { .. }
+            | Route::DescribeTags { .. }
+            | Route::DescribeTag { .. }
+            | Route::UpdateTag { .. }
+            | Route::Untag { .. }
+            | Route::DescribeManifests { .. } => {}
         }
     }
 

@@ -1,4 +1,4 @@
-//! `GET /v2/_catalog`: lists the repositories of a registry.
+//! `GET /v2/_catalog` and `/acr/v1/_catalog`: lists the repositories of a registry.
 
 use http::{StatusCode, header};
 use serde::Serialize;
@@ -13,7 +13,7 @@ struct Repositories {
     repositories: Vec<String>,
 }
 
-/// Source: `acr/data-plane.md` 4.3. Always in the order of names: the orders by time are those of `/acr/v1`.
+/// Source: `acr/data-plane.md` 4.3. Always in the order of names: the orders by time are those of tags and manifests.
 pub(crate) async fn list(call: &Call<'_>) -> Answer {
     let query = PageQuery::parse(call.query())?;
     let listing = call.artifacts().list_repositories(&call.host.registry, page(&query)).await?;

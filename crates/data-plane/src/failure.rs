@@ -9,9 +9,12 @@ use http::{HeaderName, HeaderValue, StatusCode, header};
 use serde_json::{Value, json};
 use tracing::error;
 use wharf_identity::AuthError;
-use wharf_model::error_chain;
+use wharf_model::{Reference, error_chain};
 use wharf_oci::{Code, OciError, PageError, RouteError};
-use wharf_registry::{DeleteBlobError, DeleteManifestError, PutManifestError, UploadError};
+use wharf_registry::{
+    AttributesError, ContentError, DeleteBlobError, DeleteManifestError, DeleteRepositoryError, Locked,
+    PutManifestError, UploadError,
+};
 
 use crate::body::interrupted;
 use crate::request_id::RequestId;
@@ -111,6 +114,49 @@ impl From<AuthError> for Failure {
     }
 }
 
+impl From<Locked> for Failure {
+    /// Which lock it was is not told, as Azure's registries do not.
+    fn from(_: Locked) -> Self {
+        Self::new(OciError::disallowed())
+    }
+}
+
+impl From<ContentError> for Failure {
+    fn from(error: ContentError) -> Self {
+        match error {
+            ContentError::Locked(locked) => locked.into(),
+            ContentError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<AttributesError> for Failure {
+    fn from(error: AttributesError) -> Self {
+        match error {
+            AttributesError::RepositoryUnknown(repository) => Self::new(OciError::name_unknown(&repository)),
+            AttributesError::TagUnknown { tag, .. } => Self::new(OciError::tag_unknown(&tag)),
+            AttributesError::ManifestUnknown { repository, digest } => {
+                Self::new(OciError::manifest_unknown(&repository, &Reference::Digest(digest)))
+            }
+            AttributesError::PositionUnknown { .. } => {
+                Self::new(OciError::new(Code::PaginationInvalid).with_message(error.to_string()))
+            }
+            AttributesError::Locked(locked) => locked.into(),
+            AttributesError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<DeleteRepositoryError> for Failure {
+    fn from(error: DeleteRepositoryError) -> Self {
+        match error {
+            DeleteRepositoryError::Unknown(repository) => Self::new(OciError::name_unknown(&repository)),
+            DeleteRepositoryError::Locked(locked) => locked.into(),
+            DeleteRepositoryError::Store(error) => error.into(),
+        }
+    }
+}
+
 impl From<PutManifestError> for Failure {
     fn from(error: PutManifestError) -> Self {
         let list = |digests: &[wharf_model::Digest]| -> Value {
@@ -125,6 +171,7 @@ impl From<PutManifestError> for Failure {
             | PutManifestError::ManifestsMissing { ref missing, .. } => {
                 Self::new(OciError::new(Code::ManifestBlobUnknown).with_detail(list(missing)))
             }
+            PutManifestError::Locked(locked) => locked.into(),
             PutManifestError::Store(error) => error.into(),
         }
     }
@@ -137,6 +184,7 @@ impl From<DeleteManifestError> for Failure {
             DeleteManifestError::ManifestUnknown { repository, reference } => {
                 Self::new(OciError::manifest_unknown(&repository, &reference))
             }
+            DeleteManifestError::Locked(locked) => locked.into(),
             DeleteManifestError::Store(error) => error.into(),
         }
     }
@@ -150,6 +198,7 @@ impl From<DeleteBlobError> for Failure {
                 Self::new(OciError::new(Code::Unsupported).with_message(error.to_string()))
                     .with_header(header::ALLOW, HeaderValue::from_static("GET, HEAD"))
             }
+            DeleteBlobError::Locked(locked) => locked.into(),
             DeleteBlobError::Store(error) => error.into(),
         }
     }
@@ -177,6 +226,7 @@ impl From<UploadError> for Failure {
             }
             UploadError::Body(reason) => interrupted(reason, Code::BlobUploadInvalid),
             UploadError::DigestMismatch { ref expected, .. } => Self::new(OciError::digest_mismatch(expected)),
+            UploadError::Locked(locked) => locked.into(),
             UploadError::Store(error) => error.into(),
         }
     }

@@ -43,7 +43,7 @@ pub(crate) async fn admit(
     let is_enough = match (route.row().need, route) {
         (Need::Nothing | Need::Authentication, _) => true,
         // What is deleted by a tag is the tag, which takes less than deleting what it names.
-        (_, Route::DeleteManifest { repository, reference: Reference::Tag(_) }) => {
+        (_, Route::DeleteManifest { repository, reference: Reference::Tag(_) } | Route::Untag { repository, .. }) => {
             may_untag(&caller, repository.as_str())
         }
         (Need::Catalog | Need::Repository(_), _) => route

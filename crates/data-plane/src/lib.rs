@@ -1,4 +1,4 @@
-//! The registry protocol over HTTP: `/v2/…`, `/oauth2/token` and `/oauth2/exchange`.
+//! The registry protocol over HTTP: `/v2/…`, `/acr/v1/…`, `/oauth2/token` and `/oauth2/exchange`.
 //!
 //! ```text
 //! request ─► network  the registry's IP rules                   403 before anything else
@@ -14,6 +14,7 @@
 
 mod access;
 mod answer;
+mod attributes;
 mod base;
 mod blobs;
 mod body;

@@ -18,7 +18,9 @@ use crate::body::RequestBody;
 use crate::config::DataPlaneConfig;
 use crate::memory::Memory;
 use crate::request_id::RequestId;
-use crate::{base, blobs, catalog, cors, exchange, guard, manifests, network, referrers, tags, token, uploads};
+use crate::{
+    attributes, base, blobs, catalog, cors, exchange, guard, manifests, network, referrers, tags, token, uploads,
+};
 
 /// The registry protocol, for all registries. Clones share everything.
 #[derive(Clone)]
@@ -158,7 +160,7 @@ async fn answer(
     let call = Call { plane, host, parts, caller: &caller };
     match route {
         Route::Base | Route::Token | Route::Exchange => Ok(base::get()),
-        Route::Catalog => catalog::list(&call).await,
+        Route::Catalog | Route::ListRepositories => catalog::list(&call).await,
         Route::GetManifest { repository, reference } => manifests::get(&call, &repository, &reference).await,
         Route::PutManifest { repository, reference } => {
             Box::pin(manifests::put(&call, body, &repository, reference)).await
@@ -177,6 +179,22 @@ async fn answer(
         Route::CancelUpload { repository, upload } => Box::pin(uploads::cancel(&call, &repository, upload)).await,
         Route::ListTags { repository } => tags::list(&call, &repository).await,
         Route::ListReferrers { repository, digest } => Box::pin(referrers::list(&call, &repository, &digest)).await,
+        Route::DescribeRepository { repository } => Box::pin(attributes::get_repository(&call, &repository)).await,
+        Route::UpdateRepository { repository } => {
+            Box::pin(attributes::update_repository(&call, body, &repository)).await
+        }
+        Route::DeleteRepository { repository } => Box::pin(attributes::delete_repository(&call, &repository)).await,
+        Route::DescribeTags { repository } => Box::pin(attributes::list_tags(&call, &repository)).await,
+        Route::DescribeTag { repository, tag } => Box::pin(attributes::get_tag(&call, &repository, &tag)).await,
+        Route::UpdateTag { repository, tag } => Box::pin(attributes::update_tag(&call, body, &repository, &tag)).await,
+        Route::Untag { repository, tag } => Box::pin(attributes::untag(&call, &repository, &tag)).await,
+        Route::DescribeManifests { repository } => Box::pin(attributes::list_manifests(&call, &repository)).await,
+        Route::DescribeManifest { repository, digest } => {
+            Box::pin(attributes::get_manifest(&call, &repository, &digest)).await
+        }
+        Route::UpdateManifest { repository, digest } => {
+            Box::pin(attributes::update_manifest(&call, body, &repository, &digest)).await
+        }
     }
 }
 

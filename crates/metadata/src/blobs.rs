@@ -27,6 +27,8 @@ pub struct BlobRow {
     pub size_bytes: u64,
     /// Where its bytes are.
     pub place: Place,
+    /// Whether a lock lets what is in the repository be pulled.
+    pub read_enabled: bool,
     /// Until when the collector leaves it alone though no manifest refers to it.
     pub lease_until: Timestamp,
 }
@@ -39,6 +41,7 @@ struct Columns {
     storage_key: Option<String>,
     bytes: Option<Vec<u8>>,
     lease_until: i64,
+    read_enabled: bool,
 }
 
 impl From<Columns> for BlobRow {
@@ -48,6 +51,7 @@ impl From<Columns> for BlobRow {
             repository: RepositoryId(row.repository_id),
             size_bytes: u64::try_from(row.size_bytes).unwrap_or(0),
             place: place(row.storage_key, row.bytes),
+            read_enabled: row.read_enabled,
             lease_until: Timestamp(row.lease_until),
         }
     }
@@ -70,7 +74,8 @@ pub async fn find_linked(
     repository: &RepositoryName,
     digest: &Digest,
 ) -> Result<Option<BlobRow>, Error> {
-    const SQL: &str = "SELECT b.id, l.repository_id, b.size_bytes, b.storage_key, b.bytes, l.lease_until
+    const SQL: &str =
+        "SELECT b.id, l.repository_id, b.size_bytes, b.storage_key, b.bytes, l.lease_until, r.read_enabled
          FROM blobs b
          JOIN repositories r ON r.registry_id = $1 AND r.name = $2
          JOIN repository_blobs l ON l.repository_id = r.id AND l.blob_id = b.id
@@ -98,7 +103,7 @@ pub async fn find(c: &mut Connection, digest: &Digest) -> Result<Option<(BlobId,
     Ok(row.map(|(id, key, bytes)| (BlobId(id), place(key, bytes))))
 }
 
-/// The repositories of a registry that hold a blob, by name.
+/// The repositories of a registry that hold a blob and may be pulled from, by name.
 ///
 /// # Errors
 /// When the database fails.
@@ -110,7 +115,7 @@ pub async fn list_holders(
 ) -> Result<Vec<RepositoryName>, Error> {
     const SQL: &str = "SELECT r.name FROM blobs b
          JOIN repository_blobs l ON l.blob_id = b.id
-         JOIN repositories r ON r.id = l.repository_id AND r.registry_id = $1
+         JOIN repositories r ON r.id = l.repository_id AND r.registry_id = $1 AND r.deleted_at IS NULL AND r.read_enabled
          WHERE b.digest = $2 ORDER BY r.name LIMIT $3";
     let names: Vec<String> = on_engine!(c, c => {
         sqlx::query_scalar(SQL).bind(registry.0).bind(digest.as_str()).bind(limit).fetch_all(c).await?

@@ -18,6 +18,14 @@ pub enum Kind {
     ManifestDelete,
     /// A blob left a repository, by a caller's wish or by the collector.
     BlobDelete,
+    /// The locks of a repository changed.
+    RepositoryUpdate,
+    /// A repository was deleted with everything in it.
+    RepositoryDelete,
+    /// The locks of a tag changed.
+    TagUpdate,
+    /// The locks of a manifest changed.
+    ManifestUpdate,
     /// A registry was created.
     RegistryCreate,
     /// A registry's settings or credentials changed.
@@ -27,12 +35,16 @@ pub enum Kind {
 }
 
 impl Kind {
-    const EVERY: [Self; 8] = [
+    const EVERY: [Self; 12] = [
         Self::ManifestPush,
         Self::TagPut,
         Self::TagDelete,
         Self::ManifestDelete,
         Self::BlobDelete,
+        Self::RepositoryUpdate,
+        Self::RepositoryDelete,
+        Self::TagUpdate,
+        Self::ManifestUpdate,
         Self::RegistryCreate,
         Self::RegistryUpdate,
         Self::RegistryDelete,
@@ -45,6 +57,10 @@ impl Kind {
             Self::TagDelete => "tag.delete",
             Self::ManifestDelete => "manifest.delete",
             Self::BlobDelete => "blob.delete",
+            Self::RepositoryUpdate => "repository.update",
+            Self::RepositoryDelete => "repository.delete",
+            Self::TagUpdate => "tag.update",
+            Self::ManifestUpdate => "manifest.update",
             Self::RegistryCreate => "registry.create",
             Self::RegistryUpdate => "registry.update",
             Self::RegistryDelete => "registry.delete",

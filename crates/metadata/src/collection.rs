@@ -73,7 +73,7 @@ pub async fn find_unused_links(
          JOIN repositories r ON r.id = l.repository_id
          JOIN blobs b ON b.id = l.blob_id
          WHERE (l.repository_id, l.blob_id) > ($1, $2) AND (l.repository_id, l.blob_id) <= ($3, $4)
-           AND l.lease_until < $5
+           AND l.lease_until < $5 AND r.deleted_at IS NULL
            AND NOT EXISTS (SELECT 1 FROM manifest_blobs m WHERE m.repository_id = l.repository_id AND m.blob_id = l.blob_id)
          ORDER BY l.repository_id, l.blob_id";
     Ok(on_engine!(c, c => {
@@ -363,7 +363,7 @@ pub async fn list_miscounts(c: &mut Connection) -> Result<Vec<Miscount>, Error> 
             SELECT r.name AS repository, r.manifest_count, r.tag_count,
                 (SELECT COUNT(*) FROM manifests m WHERE m.repository_id = r.id) AS manifests,
                 (SELECT COUNT(*) FROM tags t WHERE t.repository_id = r.id) AS tags
-            FROM repositories r JOIN registries g ON g.id = r.registry_id WHERE g.deleted_at IS NULL) AS counted
+            FROM repositories r JOIN registries g ON g.id = r.registry_id WHERE g.deleted_at IS NULL AND r.deleted_at IS NULL) AS counted
          WHERE manifest_count <> manifests OR tag_count <> tags";
     Ok(on_engine!(c, c => sqlx::query_as(SQL).fetch_all(c).await?))
 }

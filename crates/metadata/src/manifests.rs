@@ -16,6 +16,8 @@ pub struct ManifestRow {
     pub digest: Digest,
     /// Its media type.
     pub media_type: String,
+    /// Whether the locks of the manifest, of the tag that it was found by, and of the repository let it be pulled.
+    pub read_enabled: bool,
     /// Its bytes, exactly as pushed.
     pub bytes: Vec<u8>,
 }
@@ -37,8 +39,19 @@ pub struct NewManifest<'a> {
     pub annotations: Option<&'a str>,
     /// The sum of the sizes of config and layers.
     pub image_size_bytes: u64,
+    /// What its config says of the platform, if that is known.
+    pub platform: Option<NewPlatform<'a>>,
     /// Its bytes.
     pub bytes: &'a [u8],
+}
+
+/// The platform of a new manifest; both are absent if its config does not say.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NewPlatform<'a> {
+    /// The processor's architecture.
+    pub architecture: Option<&'a str>,
+    /// The operating system.
+    pub os: Option<&'a str>,
 }
 
 /// A manifest as the list of referrers shows it.
@@ -61,6 +74,7 @@ struct Columns {
     id: i64,
     digest: String,
     media_type: String,
+    read_enabled: bool,
     bytes: Vec<u8>,
 }
 
@@ -74,11 +88,13 @@ pub async fn find(
     repository: &RepositoryName,
     reference: &Reference,
 ) -> Result<Option<ManifestRow>, Error> {
-    const BY_TAG: &str = "SELECT m.id, m.digest, m.media_type, m.bytes FROM repositories r
+    const BY_TAG: &str = "SELECT m.id, m.digest, m.media_type, m.bytes,
+            (r.read_enabled AND t.read_enabled AND m.read_enabled) AS read_enabled FROM repositories r
          JOIN tags t ON t.repository_id = r.id AND t.name = $3
          JOIN manifests m ON m.id = t.manifest_id
          WHERE r.registry_id = $1 AND r.name = $2";
-    const BY_DIGEST: &str = "SELECT m.id, m.digest, m.media_type, m.bytes FROM repositories r
+    const BY_DIGEST: &str = "SELECT m.id, m.digest, m.media_type, m.bytes,
+            (r.read_enabled AND m.read_enabled) AS read_enabled FROM repositories r
          JOIN manifests m ON m.repository_id = r.id AND m.digest = $3
          WHERE r.registry_id = $1 AND r.name = $2";
     let (sql, name) = match reference {
@@ -93,6 +109,7 @@ pub async fn find(
             id: ManifestId(row.id),
             digest: parse("digest", &row.digest)?,
             media_type: row.media_type,
+            read_enabled: row.read_enabled,
             bytes: row.bytes,
         })
     })
@@ -109,11 +126,14 @@ pub async fn insert(
     new: &NewManifest<'_>,
     now: Timestamp,
 ) -> Result<(ManifestId, bool), Error> {
-    // Pushing the same bytes again touches the row, which also locks it where there are many writers.
-    const UPDATE: &str = "UPDATE manifests SET updated_at = $3 WHERE repository_id = $1 AND digest = $2 RETURNING id";
+    // Pushing the same bytes again touches the row, which also locks it where there are many writers. A lock of ours keeps
+    // its attributes as they are.
+    const UPDATE: &str = "UPDATE manifests SET updated_at = CASE WHEN write_enabled THEN $3 ELSE updated_at END
+         WHERE repository_id = $1 AND digest = $2 RETURNING id";
     const INSERT: &str = "INSERT INTO manifests (repository_id, digest, media_type, artifact_type, config_media_type,
-            subject_digest, annotations, image_size_bytes, created_at, updated_at, bytes)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $9, $10) ON CONFLICT (repository_id, digest) DO NOTHING RETURNING id";
+            subject_digest, annotations, image_size_bytes, created_at, updated_at,
+            architecture, os, is_described, bytes)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $9, $10, $11, $12, $13) ON CONFLICT (repository_id, digest) DO NOTHING RETURNING id";
     loop {
         let known: Option<i64> = on_engine!(&mut *c, c => {
             sqlx::query_scalar(UPDATE).bind(repository.0).bind(new.digest.as_str()).bind(now.0).fetch_optional(c).await?
@@ -132,6 +152,9 @@ pub async fn insert(
                 .bind(new.annotations)
                 .bind(new.image_size_bytes as i64)
                 .bind(now.0)
+                .bind(new.platform.and_then(|platform| platform.architecture))
+                .bind(new.platform.and_then(|platform| platform.os))
+                .bind(new.platform.is_some())
                 .bind(new.bytes)
                 .fetch_optional(c)
                 .await?
@@ -243,7 +266,7 @@ pub async fn weigh_referrers(
     limit: i64,
 ) -> Result<Vec<i64>, Error> {
     const SQL: &str = "SELECT CAST(COALESCE(OCTET_LENGTH(annotations), 0) AS BIGINT)
-         FROM manifests WHERE repository_id = $1 AND subject_digest = $2 AND digest > $3
+         FROM manifests WHERE repository_id = $1 AND subject_digest = $2 AND digest > $3 AND list_enabled
            AND (CAST($4 AS TEXT) IS NULL OR artifact_type = $4) ORDER BY digest LIMIT $5";
     Ok(on_engine!(c, c => {
         sqlx::query_scalar(SQL)
@@ -272,7 +295,7 @@ pub async fn list_referrers(
     // The cast tells PostgreSQL the type of a parameter that is only compared with NULL.
     const SQL: &str =
         "SELECT digest, media_type, artifact_type, CAST(LENGTH(bytes) AS BIGINT) AS size_bytes, annotations
-         FROM manifests WHERE repository_id = $1 AND subject_digest = $2 AND digest > $3
+         FROM manifests WHERE repository_id = $1 AND subject_digest = $2 AND digest > $3 AND list_enabled
            AND (CAST($4 AS TEXT) IS NULL OR artifact_type = $4) ORDER BY digest LIMIT $5";
     Ok(on_engine!(c, c => {
         sqlx::query_as(SQL)

@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
-use wharf_model::{RegistryId, RegistryName, RegistryUid, ResourceId, Timestamp};
+use wharf_model::{RegistryId, RegistryName, RegistryUid, RepositoryId, ResourceId, Timestamp};
 
 use crate::changes::{self, Kind, NewChange};
 use crate::connection::on_engine;
 use crate::error::{parse, parse_json, to_json};
-use crate::{Connection, Error};
+use crate::{Connection, Error, repositories};
 
 /// A registry as kept.
 #[derive(Clone, Debug)]
@@ -384,25 +384,8 @@ pub async fn remove_some(c: &mut Connection, id: RegistryId, most: i64, before: 
     if repositories.is_empty() {
         return remove_row(c, id, most, before).await;
     }
-    let list = repositories.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-    let manifests = format!("SELECT id FROM manifests WHERE repository_id IN ({list}) ORDER BY id LIMIT {most}");
-    // From the leaves to the root, since not every reference cascades.
-    let tags = format!("DELETE FROM tags WHERE manifest_id IN ({manifests})");
-    let manifests = format!("DELETE FROM manifests WHERE id IN ({manifests})");
-    let links = format!(
-        "DELETE FROM repository_blobs WHERE (repository_id, blob_id) IN (SELECT repository_id, blob_id
-            FROM repository_blobs WHERE repository_id IN ({list}) ORDER BY repository_id, blob_id LIMIT {most})"
-    );
-    execute(c, &tags).await?;
-    if execute(c, &manifests).await? == 0 && execute(c, &links).await? == 0 {
-        let objects = format!(
-            "INSERT INTO doomed_objects (storage_key, size_bytes, doomed_at)
-                SELECT storage_key, offset_bytes, expires_at FROM uploads WHERE repository_id IN ({list})
-                ON CONFLICT (storage_key) DO NOTHING"
-        );
-        execute(c, &objects).await?;
-        execute(c, &format!("DELETE FROM repositories WHERE id IN ({list})")).await?;
-    }
+    let repositories: Vec<RepositoryId> = repositories.into_iter().map(RepositoryId).collect();
+    repositories::remove_some(c, &repositories, most).await?;
     Ok(Removed::Some)
 }
 
@@ -435,12 +418,6 @@ async fn remove_row(c: &mut Connection, id: RegistryId, most: i64, before: Times
 /// What a registry keeps outside its repositories.
 const TOKENS: [&str; 2] =
     ["DELETE FROM tokens WHERE registry_id = $1", "DELETE FROM scope_maps WHERE registry_id = $1"];
-
-/// Runs a statement that holds nothing but numbers of ours.
-async fn execute(c: &mut Connection, sql: &str) -> Result<u64, Error> {
-    let sql = sqlx::AssertSqlSafe(sql.to_owned());
-    Ok(on_engine!(c, c => sqlx::query(sql).execute(c).await?.rows_affected()))
-}
 
 /// Deletes a registry with everything in it, in one go: for small ones. Returns whether there was one.
 ///

@@ -5,7 +5,18 @@ use wharf_model::{ManifestId, RepositoryId, Tag, Timestamp};
 use crate::connection::on_engine;
 use crate::{Connection, Error};
 
-/// Points a tag at a manifest. Returns whether the tag is new.
+/// What became of a tag that was to be set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Put {
+    /// It is new.
+    Added,
+    /// It was there and names the manifest now.
+    Moved,
+    /// A lock forbids it.
+    Locked,
+}
+
+/// Points a tag at a manifest, unless it is locked against writing.
 ///
 /// # Errors
 /// When the database fails.
@@ -15,12 +26,14 @@ pub async fn put(
     tag: &Tag,
     manifest: ManifestId,
     now: Timestamp,
-) -> Result<bool, Error> {
-    const UPDATE: &str = "UPDATE tags SET manifest_id = $3, updated_at = $4 WHERE repository_id = $1 AND name = $2";
+) -> Result<Put, Error> {
+    const UPDATE: &str = "UPDATE tags SET manifest_id = $3, updated_at = $4
+         WHERE repository_id = $1 AND name = $2 AND write_enabled";
     const INSERT: &str = "INSERT INTO tags (repository_id, name, manifest_id, created_at, updated_at)
          VALUES ($1, $2, $3, $4, $4)
-         ON CONFLICT (repository_id, name) DO UPDATE SET manifest_id = excluded.manifest_id, updated_at = excluded.updated_at";
-    for (sql, inserts) in [(UPDATE, false), (INSERT, true)] {
+         ON CONFLICT (repository_id, name) DO UPDATE SET manifest_id = excluded.manifest_id, updated_at = excluded.updated_at
+         WHERE tags.write_enabled";
+    for (sql, done) in [(UPDATE, Put::Moved), (INSERT, Put::Added)] {
         let rows = on_engine!(&mut *c, c => {
             sqlx::query(sql)
                 .bind(repository.0)
@@ -32,10 +45,10 @@ pub async fn put(
                 .rows_affected()
         });
         if rows > 0 {
-            return Ok(inserts);
+            return Ok(done);
         }
     }
-    Ok(true)
+    Ok(Put::Locked)
 }
 
 /// Removes a tag; its manifest stays. Returns the digest that it named, or `None` when there is no such tag.
@@ -59,11 +72,12 @@ pub async fn delete_of_manifest(c: &mut Connection, manifest: ManifestId) -> Res
     Ok(on_engine!(c, c => sqlx::query_scalar(SQL).bind(manifest.0).fetch_all(c).await?))
 }
 
-/// Lists tags by name, after the one given.
+/// Lists the tags that no lock hides, by name, after the one given.
 ///
 /// # Errors
 /// When the database fails.
 pub async fn list(c: &mut Connection, repository: RepositoryId, after: &str, limit: i64) -> Result<Vec<String>, Error> {
-    const SQL: &str = "SELECT name FROM tags WHERE repository_id = $1 AND name > $2 ORDER BY name LIMIT $3";
+    const SQL: &str =
+        "SELECT name FROM tags WHERE repository_id = $1 AND name > $2 AND list_enabled ORDER BY name LIMIT $3";
     Ok(on_engine!(c, c => sqlx::query_scalar(SQL).bind(repository.0).bind(after).bind(limit).fetch_all(c).await?))
 }

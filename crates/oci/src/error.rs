@@ -5,14 +5,15 @@ use std::borrow::Cow;
 use http::StatusCode;
 use serde::Serialize;
 use serde_json::{Value, json};
-use wharf_model::{Digest, Reference, RepositoryName, Scope};
+use wharf_model::{Digest, Reference, RepositoryName, Scope, Tag};
 
 use crate::route::RouteError;
 
 /// The codes, each with its status and its message. Sources: distribution-spec, "Error Codes"; `acr/data-plane.md`
 /// 4.4; distribution's `errcode/register.go` for those that neither has.
 #[rustfmt::skip]
-const CODES: [(Code, &str, StatusCode, &str); 21] = [
+const CODES: [(Code, &str, StatusCode, &str); 23] = [
+    (Code::AttributesInvalid,   "ATTRIBUTES_INVALID",    StatusCode::BAD_REQUEST, "the attributes to be changed are invalid"),
     (Code::BlobUnknown,         "BLOB_UNKNOWN",          StatusCode::NOT_FOUND, "blob unknown to registry"),
     (Code::BlobUploadInvalid,   "BLOB_UPLOAD_INVALID",   StatusCode::BAD_REQUEST, "blob upload invalid"),
     (Code::BlobUploadUnknown,   "BLOB_UPLOAD_UNKNOWN",   StatusCode::NOT_FOUND, "blob upload unknown to registry"),
@@ -29,6 +30,7 @@ const CODES: [(Code, &str, StatusCode, &str); 21] = [
     (Code::RegistryDisallowedOperation, "REGISTRY_DISALLOWED_OPERATION", StatusCode::METHOD_NOT_ALLOWED, "The operation is disallowed on this registry, repository or image. View troubleshooting steps at https://aka.ms/acr/faq/#why-does-my-pull-or-push-request-fail-with-disallowed-operation"),
     (Code::SizeInvalid,         "SIZE_INVALID",          StatusCode::BAD_REQUEST, "provided length did not match content length"),
     (Code::TagInvalid,          "TAG_INVALID",           StatusCode::BAD_REQUEST, "manifest tag did not match URI"),
+    (Code::TagUnknown,          "TAG_UNKNOWN",           StatusCode::NOT_FOUND, "tag unknown to registry"),
     (Code::TooManyRequests,     "TOOMANYREQUESTS",       StatusCode::TOO_MANY_REQUESTS, "too many requests"),
     (Code::Unauthorized,        "UNAUTHORIZED",          StatusCode::UNAUTHORIZED, "authentication required, visit https://aka.ms/acr/authorization for more information."),
     (Code::Unavailable,         "UNAVAILABLE",           StatusCode::SERVICE_UNAVAILABLE, "service unavailable"),
@@ -40,6 +42,7 @@ const CODES: [(Code, &str, StatusCode, &str); 21] = [
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[expect(missing_docs, reason = "the table of codes says what each means")]
 pub enum Code {
+    AttributesInvalid,
     BlobUnknown,
     BlobUploadInvalid,
     BlobUploadUnknown,
@@ -56,6 +59,7 @@ pub enum Code {
     RegistryDisallowedOperation,
     SizeInvalid,
     TagInvalid,
+    TagUnknown,
     TooManyRequests,
     Unauthorized,
     Unavailable,
@@ -134,6 +138,20 @@ impl OciError {
                 .with_message(format!("manifest {digest} is not found"))
                 .with_detail(json!({"Name": repository.as_str(), "Revision": digest.as_str()})),
         }
+    }
+
+    /// 404 for a tag as such.
+    #[must_use]
+    pub fn tag_unknown(tag: &Tag) -> Self {
+        Self::new(Code::TagUnknown)
+            .with_message(format!("the tag \"{tag}\" is not found"))
+            .with_detail(json!({"Tag": tag.as_str()}))
+    }
+
+    /// 405 for what a lock forbids, in the words that Azure's registries have for it.
+    #[must_use]
+    pub fn disallowed() -> Self {
+        Self::new(Code::RegistryDisallowedOperation).with_detail(json!({}))
     }
 
     /// 404 for a repository.

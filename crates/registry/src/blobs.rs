@@ -11,6 +11,7 @@ use wharf_metadata::repositories;
 use wharf_model::{BlobId, Digest, RepositoryId, RepositoryName};
 
 use crate::cache::key;
+use crate::locks::{ContentError, Locked};
 use crate::{Artifacts, Error, Target};
 
 /// What is known of a blob without opening it.
@@ -59,6 +60,9 @@ pub enum DeleteBlobError {
         /// The blob.
         digest: Digest,
     },
+    /// The repository is locked.
+    #[error(transparent)]
+    Locked(#[from] Locked),
     /// The stores failed.
     #[error(transparent)]
     Store(#[from] Error),
@@ -77,6 +81,7 @@ pub(crate) struct CachedBlob {
     repository: RepositoryId,
     size_bytes: u64,
     source: Source,
+    read_enabled: bool,
     lease_until: AtomicI64,
 }
 
@@ -104,6 +109,7 @@ impl CachedBlob {
             repository: row.repository,
             size_bytes: row.size_bytes,
             source,
+            read_enabled: row.read_enabled,
             lease_until: AtomicI64::new(row.lease_until.0),
         })
     }
@@ -118,13 +124,13 @@ impl Artifacts {
     /// Finds a blob in a repository.
     ///
     /// # Errors
-    /// When the metadata cannot be read.
-    pub async fn find_blob(&self, target: Target<'_>, digest: &Digest) -> Result<Option<BlobInfo>, Error> {
-        Ok(self.cached_blob(target, digest).await?.map(|blob| BlobInfo { size_bytes: blob.size_bytes }))
+    /// [`ContentError`].
+    pub async fn find_blob(&self, target: Target<'_>, digest: &Digest) -> Result<Option<BlobInfo>, ContentError> {
+        Ok(self.readable_blob(target, digest).await?.map(|blob| BlobInfo { size_bytes: blob.size_bytes }))
     }
 
     /// Finds a blob for somebody who may be about to push a manifest that refers to it, and so will not send it again:
-    /// keeps it from the collector for as long as a fresh push would.
+    /// keeps it from the collector for as long as a fresh push would. A lock against pulling is none against this.
     ///
     /// # Errors
     /// When the stores fail.
@@ -161,14 +167,14 @@ impl Artifacts {
     /// Opens a blob of a repository for reading.
     ///
     /// # Errors
-    /// When the stores fail, also when the bytes that the metadata promises are not there.
-    pub async fn open_blob(&self, target: Target<'_>, digest: &Digest) -> Result<Option<BlobContent>, Error> {
-        let Some(blob) = self.cached_blob(target, digest).await? else { return Ok(None) };
+    /// [`ContentError`]; the stores fail also when the bytes that the metadata promises are not there.
+    pub async fn open_blob(&self, target: Target<'_>, digest: &Digest) -> Result<Option<BlobContent>, ContentError> {
+        let Some(blob) = self.readable_blob(target, digest).await? else { return Ok(None) };
         match &blob.source {
             Source::Inline(bytes) => Ok(Some(BlobContent::Inline(bytes.clone()))),
             Source::Object(object) => match self.open_whole(object, blob.size_bytes).await {
                 Ok(stored) => Ok(Some(BlobContent::Stored(stored))),
-                Err(wharf_blobs::Error::Missing { .. }) => self.reopen_blob(target, digest, object).await,
+                Err(wharf_blobs::Error::Missing { .. }) => Ok(self.reopen_blob(target, digest, object).await?),
                 Err(error) => Err(error.into()),
             },
         }
@@ -205,6 +211,21 @@ impl Artifacts {
         }
     }
 
+    /// The blob for somebody who pulls it.
+    async fn readable_blob(
+        &self,
+        target: Target<'_>,
+        digest: &Digest,
+    ) -> Result<Option<Arc<CachedBlob>>, ContentError> {
+        match self.cached_blob(target, digest).await? {
+            Some(blob) if !blob.read_enabled => {
+                let (repository, reference) = (target.repository.clone(), digest.to_string());
+                Err(Locked::Read { repository, reference }.into())
+            }
+            found => Ok(found),
+        }
+    }
+
     async fn cached_blob(&self, target: Target<'_>, digest: &Digest) -> Result<Option<Arc<CachedBlob>>, Error> {
         let cache = &self.inner.caches.blobs;
         let key = key(target.registry.id, target.repository, '@', digest.as_str());
@@ -220,7 +241,9 @@ impl Artifacts {
             .await?;
         let Some(row) = row else { return Ok(None) };
         let blob = Arc::new(CachedBlob::from_row(row)?);
-        cache.store(key, blob.clone(), &fence);
+        if blob.read_enabled {
+            cache.store(key, blob.clone(), &fence);
+        }
         Ok(Some(blob))
     }
 
@@ -238,6 +261,11 @@ impl Artifacts {
                     let Some(blob) = blobs::find_linked(c, registry, &repository, &wanted).await? else {
                         return Err(DeleteBlobError::Unknown { repository, digest: wanted });
                     };
+                    match repositories::keep(c, blob.repository).await? {
+                        None => return Err(DeleteBlobError::Unknown { repository, digest: wanted }),
+                        Some(false) => return Err(Locked::Repository(repository).into()),
+                        Some(true) => {}
+                    }
                     blobs::lock_link(c, blob.repository, blob.id, true).await?;
                     if blobs::is_referenced(c, blob.repository, blob.id).await? {
                         return Err(DeleteBlobError::InUse { repository, digest: wanted });
@@ -266,7 +294,8 @@ impl Artifacts {
     /// there is none, and the client has to upload.
     ///
     /// # Errors
-    /// When the stores fail.
+    /// [`ContentError`]: the repository is locked, or the stores fail. From a repository that is locked against pulling
+    /// nothing is mounted, as if it held nothing.
     ///
     /// Source: distribution-spec v1.1, "Mounting a blob from another repository".
     pub async fn mount_blob(
@@ -275,7 +304,7 @@ impl Artifacts {
         from: Option<&RepositoryName>,
         digest: &Digest,
         may_read: &(dyn Fn(&RepositoryName) -> bool + Sync),
-    ) -> Result<bool, Error> {
+    ) -> Result<bool, ContentError> {
         let registry = target.registry.id;
         let source = match from {
             Some(name) => may_read(name).then(|| name.clone()),
@@ -303,16 +332,18 @@ impl Artifacts {
                     let Some(blob) = blobs::find_linked(c, registry, &source, &wanted).await? else {
                         return Ok(false);
                     };
-                    if !blobs::lock_link(c, blob.repository, blob.id, false).await? {
+                    if !blob.read_enabled || !blobs::lock_link(c, blob.repository, blob.id, false).await? {
                         return Ok(false);
                     }
-                    let id = repositories::find_or_insert(c, registry, &repository, now).await?;
-                    blobs::link(c, id, blob.id, now + lease).await?;
+                    let found = repositories::find_or_insert(c, registry, &repository, now).await?;
+                    if !found.write_enabled {
+                        return Err(ContentError::from(Locked::Repository(repository)));
+                    }
+                    blobs::link(c, found.id, blob.id, now + lease).await?;
                     Ok(true)
                 })
             })
-            .await
-            .map_err(Error::Metadata)?;
+            .await?;
         self.inner.caches.blobs.invalidate(&key(registry, target.repository, '@', digest.as_str()));
         Ok(mounted)
     }

@@ -24,7 +24,7 @@ use crate::manifests::Manifest;
 pub(crate) struct Caches {
     /// By name. Lives for a second at most, since a deleted registry leaves no entry in the change log.
     pub(crate) registries: Fenced<Arc<RegistryRow>>,
-    /// By repository and tag or digest.
+    /// By repository and tag or digest. What a lock keeps from being pulled is not remembered, here and below.
     pub(crate) manifests: Fenced<Arc<Manifest>>,
     /// By repository and digest.
     pub(crate) blobs: Fenced<Arc<CachedBlob>>,
@@ -39,6 +39,14 @@ impl Caches {
             manifests: Fenced::new(bytes(16), None, |manifest| manifest.bytes.len() + ENTRY_BYTES),
             blobs: Fenced::new(bytes(16), None, |blob| blob.inline_bytes() + ENTRY_BYTES),
         }
+    }
+}
+
+impl Caches {
+    /// Forgets all that repositories hold.
+    pub(crate) fn forget_content(&self) {
+        self.manifests.invalidate_all();
+        self.blobs.invalidate_all();
     }
 }
 
@@ -128,6 +136,9 @@ impl<V: Clone + Send + Sync + 'static> Fenced<V> {
 
     /// As [`Self::invalidate`], for every key.
     pub(crate) fn invalidate_all(&self) {
+        if !self.enabled {
+            return;
+        }
         for generation in &self.generations {
             *generation.lock().unwrap_or_else(PoisonError::into_inner) += 1;
         }

@@ -7,7 +7,7 @@
 //! ```text
 //! uploads::append     bytes ─► blob store (durable) ─► session row
 //! uploads::complete   digest checked ─► blob row + link under a lease          one transaction
-//! manifests::put      references checked ─► manifest, links, tags, change       one transaction
+//! manifests::put      references and locks checked ─► manifest, links, tags, change   one transaction
 //! upkeep::collect     unused links ─► unheld blobs ─► doomed objects ─► bytes   small transactions, any time
 //! ```
 //!
@@ -18,20 +18,26 @@
 //! What this crate does not do: it knows neither HTTP nor who may do what.
 
 mod artifacts;
+mod attributes;
 mod blobs;
 mod cache;
 mod error;
 mod lists;
+mod locks;
 mod manifests;
 mod registries;
+mod repositories;
 mod sizes;
 mod upkeep;
 mod uploads;
 
 pub use artifacts::{Artifacts, Settings, Target};
+pub use attributes::{DescribedManifest, RelatedManifest, cursor};
 pub use blobs::{BlobContent, BlobInfo, DeleteBlobError};
 pub use error::Error;
 pub use lists::{Listing, Page};
+pub use locks::{AttributesError, ContentError, Lockable, Locked};
 pub use manifests::{DeleteManifestError, Manifest, PutManifest, PutManifestError, PutOutcome};
+pub use repositories::{DeleteRepositoryError, DeletedRepository};
 pub use upkeep::{CollectReport, ObjectHold, VerifyReport};
 pub use uploads::{BodyError, UploadError, UploadState};

@@ -30,7 +30,7 @@ pub struct Listing<T> {
 
 impl<T> Listing<T> {
     /// One item more than wanted was asked for, to know whether more follow.
-    fn cut(mut items: Vec<T>, limit: usize) -> Self {
+    pub(crate) fn cut(mut items: Vec<T>, limit: usize) -> Self {
         let more = items.len() > limit;
         items.truncate(limit);
         Self { items, more }
@@ -39,7 +39,13 @@ impl<T> Listing<T> {
 
 impl Page {
     fn query(self) -> (String, i64) {
-        (self.last.unwrap_or_default(), i64::try_from(self.limit).unwrap_or(i64::MAX).saturating_add(1))
+        let count = self.count();
+        (self.last.unwrap_or_default(), count)
+    }
+
+    /// How many rows to ask for: one more than the page holds.
+    pub(crate) fn count(&self) -> i64 {
+        i64::try_from(self.limit).unwrap_or(i64::MAX).saturating_add(1)
     }
 }
 
@@ -162,14 +168,14 @@ impl Artifacts {
         let Ok(tag) = format!("{}-{}", subject.algorithm().as_str(), subject.hex()).parse::<Tag>() else {
             return Ok(nothing);
         };
-        let Some(index) = self.get_manifest(target, &Reference::Tag(tag)).await? else { return Ok(nothing) };
+        let Some((index, _)) = self.find_manifest(target, &Reference::Tag(tag)).await? else { return Ok(nothing) };
         let Some(index) = index.parse() else { return Ok(nothing) };
         let (mut items, mut bytes) = (Vec::new(), 0);
         for digest in self.existing(target, index.children.into_iter().map(|child| child.digest), after).await? {
             if items.len() > limit || bytes > ANSWER_BYTES {
                 return Ok(Listing { items, more: true });
             }
-            let Some(manifest) = self.get_manifest(target, &Reference::Digest(digest)).await? else { continue };
+            let Some((manifest, _)) = self.find_manifest(target, &Reference::Digest(digest)).await? else { continue };
             let Some(parsed) = manifest.parse() else { continue };
             if artifact_type.is_some_and(|wanted| parsed.artifact_type.as_deref() != Some(wanted)) {
                 continue;

@@ -2,6 +2,7 @@
 
 mod delete;
 mod get;
+mod platform;
 mod put;
 
 use bytes::Bytes;

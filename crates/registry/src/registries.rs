@@ -87,6 +87,14 @@ impl Artifacts {
                     caches.blobs.invalidate(&key(change.registry, &repository, '@', digest.as_str()));
                 }
             }
+            (Kind::TagUpdate, Some(repository)) => {
+                if let Some(tag) = tag {
+                    caches.manifests.invalidate(&key(change.registry, &repository, ':', tag.as_str()));
+                }
+            }
+            // A manifest may be remembered under any of its tags.
+            (Kind::ManifestUpdate, Some(_)) => caches.manifests.invalidate_all(),
+            (Kind::RepositoryUpdate | Kind::RepositoryDelete, Some(_)) => caches.forget_content(),
             (_, None) => {}
         }
     }

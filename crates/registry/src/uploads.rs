@@ -22,6 +22,7 @@ mod state;
 use wharf_model::{Digest, RepositoryName, UploadId};
 
 use crate::Error;
+use crate::locks::Locked;
 pub(crate) use sessions::Sessions;
 pub use state::UploadState;
 
@@ -86,6 +87,9 @@ pub enum UploadError {
         /// What it is.
         actual: Digest,
     },
+    /// The repository is locked. What arrived was not kept.
+    #[error(transparent)]
+    Locked(#[from] Locked),
     /// The stores failed.
     #[error(transparent)]
     Store(#[from] Error),

@@ -22,6 +22,14 @@ async fn call(client: &Client<'_>, row: &Row, method: &str) -> TestResponse {
         }
         Endpoint::ListTags => "/v2/web/tags/list".to_owned(),
         Endpoint::ListReferrers => format!("/v2/web/referrers/{digest}"),
+        Endpoint::ListRepositories => "/acr/v1/_catalog".to_owned(),
+        Endpoint::DescribeRepository | Endpoint::UpdateRepository | Endpoint::DeleteRepository => {
+            "/acr/v1/web".to_owned()
+        }
+        Endpoint::DescribeTags => "/acr/v1/web/_tags".to_owned(),
+        Endpoint::DescribeTag | Endpoint::UpdateTag | Endpoint::Untag => "/acr/v1/web/_tags/v1".to_owned(),
+        Endpoint::DescribeManifests => "/acr/v1/web/_manifests".to_owned(),
+        Endpoint::DescribeManifest | Endpoint::UpdateManifest => format!("/acr/v1/web/_manifests/{digest}"),
     };
     client.request(method.parse().unwrap(), &path).body("").await
 }

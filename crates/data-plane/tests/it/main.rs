@@ -1,10 +1,12 @@
 //! The data plane over HTTP, in process.
 
 mod access;
+mod attributes;
 mod blobs;
 mod exchange;
 mod headers;
 mod lists;
+mod locks;
 mod manifests;
 mod network;
 mod token;

@@ -23,6 +23,7 @@ macro_rules! all_engines {
     };
 }
 
+mod attributes;
 mod deployments;
 mod directory;
 mod engine;

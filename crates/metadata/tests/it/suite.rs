@@ -69,7 +69,7 @@ pub(crate) async fn registry(db: &Database, name: &str) -> RegistryId {
 
 pub(crate) async fn repository(db: &Database, registry: RegistryId, name: &str) -> RepositoryId {
     let name = name.parse().unwrap();
-    write!(db, c => repositories::find_or_insert(c, registry, &name, NOW)).unwrap()
+    write!(db, c => repositories::find_or_insert(c, registry, &name, NOW)).unwrap().id
 }
 
 pub(crate) async fn blob(
@@ -110,6 +110,7 @@ pub(crate) async fn put(
         subject,
         annotations: None,
         image_size_bytes: 0,
+        platform: None,
         bytes,
     };
     let (id, is_new) = manifests::insert(c, repository, &new, NOW).await?;
@@ -317,8 +318,8 @@ pub(crate) async fn a_tag_moves_and_is_removed_alone(db: Database) {
                 let (one, first) = put(c, repo, b"{\"n\":1}", None, None, &[]).await?;
                 let (two, second) = put(c, repo, b"{\"n\":2}", None, None, &[]).await?;
                 let tag = "v1".parse().unwrap();
-                assert!(tags::put(c, repo, &tag, one, NOW).await?, "new");
-                assert!(!tags::put(c, repo, &tag, two, LATER).await?, "moved");
+                assert_eq!(tags::put(c, repo, &tag, one, NOW).await?, tags::Put::Added);
+                assert_eq!(tags::put(c, repo, &tag, two, LATER).await?, tags::Put::Moved);
                 Ok::<_, Error>((first, second))
             })
         })

@@ -3,10 +3,11 @@
 use std::collections::{HashSet, VecDeque};
 
 use wharf_metadata::changes::{self, Kind, NewChange};
-use wharf_metadata::{Connection, manifests, repositories, tags};
+use wharf_metadata::{Connection, attributes, manifests, repositories, tags};
 use wharf_model::{Digest, ManifestId, Reference, RegistryId, RepositoryName, Tag, Timestamp};
 
 use crate::cache::key;
+use crate::locks::{Locked, check_deletable};
 use crate::{Artifacts, Error, Target};
 
 /// Why nothing was deleted.
@@ -26,6 +27,9 @@ pub enum DeleteManifestError {
         /// What was to be deleted.
         reference: Reference,
     },
+    /// A lock keeps it, or something that would go with it.
+    #[error(transparent)]
+    Locked(#[from] Locked),
     /// The stores failed.
     #[error(transparent)]
     Store(#[from] Error),
@@ -89,9 +93,17 @@ impl Deletion {
             return Err(DeleteManifestError::RepositoryUnknown { repository: self.repository });
         };
         // What a deletion takes away depends on what it finds, so nobody may change that meanwhile.
-        repositories::lock(c, repository).await?;
+        match repositories::lock(c, repository).await? {
+            None => return Err(DeleteManifestError::RepositoryUnknown { repository: self.repository }),
+            Some(locks) if !locks.write_enabled => return Err(Locked::Repository(self.repository).into()),
+            Some(_) => {}
+        }
         match &self.reference {
             Reference::Tag(tag) => {
+                let found = attributes::find_tag(c, repository, tag).await?;
+                if found.is_some_and(|found| !found.locks.allow_delete()) {
+                    return Err(Locked::Tag { repository: self.repository, tag: tag.to_string() }.into());
+                }
                 let Some(digest) = tags::delete(c, repository, tag).await? else { return Err(self.unknown()) };
                 repositories::count(c, repository, 0, -1, self.now).await?;
                 let digest = digest.parse().ok();
@@ -102,8 +114,11 @@ impl Deletion {
                 let Some((_, id)) = manifests::find_many(c, repository, &[digest]).await?.pop() else {
                     return Err(self.unknown());
                 };
+                let tree = tree_of_referrers(c, repository, digest, id).await?;
+                let ids: Vec<ManifestId> = tree.iter().map(|(_, id)| *id).collect();
+                check_deletable(c, repository, &self.repository, &ids).await??;
                 let mut gone = Gone::new();
-                for (digest, id) in tree_of_referrers(c, repository, digest, id).await? {
+                for (digest, id) in tree {
                     let names = tags::delete_of_manifest(c, id).await?;
                     if manifests::delete(c, id).await? {
                         gone.push((Some(digest), names.iter().filter_map(|name| name.parse().ok()).collect()));

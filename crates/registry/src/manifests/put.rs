@@ -12,7 +12,10 @@ use wharf_model::{
 use wharf_oci::{ManifestError, ParsedManifest};
 
 use crate::cache::key;
+use crate::locks::Locked;
 use crate::{Artifacts, Error, Target};
+
+use super::platform::Platform;
 
 /// A manifest as a client sends it.
 #[derive(Clone, Debug)]
@@ -70,6 +73,9 @@ pub enum PutManifestError {
         /// The manifests, at least one.
         missing: Vec<Digest>,
     },
+    /// The repository, or a tag that it was to get, is locked.
+    #[error(transparent)]
+    Locked(#[from] Locked),
     /// The stores failed.
     #[error(transparent)]
     Store(#[from] Error),
@@ -107,6 +113,7 @@ impl Artifacts {
             now: self.now(),
             digest,
             tags,
+            platform: self.find_platform(&parsed, &put.bytes).await,
             parsed,
             bytes: put.bytes,
             actor: put.actor,
@@ -142,13 +149,18 @@ struct Push {
     digest: Digest,
     tags: Vec<Tag>,
     parsed: ParsedManifest,
+    platform: Option<Platform>,
     bytes: Bytes,
     actor: String,
 }
 
 impl Push {
     async fn run(self, c: &mut Connection) -> Result<(), PutManifestError> {
-        let repository = repositories::find_or_insert(c, self.registry, &self.repository, self.now).await?;
+        let found = repositories::find_or_insert(c, self.registry, &self.repository, self.now).await?;
+        if !found.write_enabled {
+            return Err(Locked::Repository(self.repository).into());
+        }
+        let repository = found.id;
         let blobs = self.find_blobs(c, repository).await?;
         let children = self.find_children(c, repository).await?;
         let (manifest, is_new) = self.insert(c, repository).await?;
@@ -158,7 +170,13 @@ impl Push {
         }
         let mut new_tags = 0;
         for tag in &self.tags {
-            new_tags += i64::from(tags::put(c, repository, tag, manifest, self.now).await?);
+            new_tags += match tags::put(c, repository, tag, manifest, self.now).await? {
+                tags::Put::Added => 1,
+                tags::Put::Moved => 0,
+                tags::Put::Locked => {
+                    return Err(Locked::Tag { repository: self.repository.clone(), tag: tag.to_string() }.into());
+                }
+            };
         }
         repositories::count(c, repository, i64::from(is_new), new_tags, self.now).await?;
         changes::append(c, self.registry, &self.changes()).await?;
@@ -211,6 +229,7 @@ impl Push {
             subject: self.parsed.subject.as_ref().map(|subject| &subject.digest),
             annotations: annotations.as_deref(),
             image_size_bytes: self.parsed.image_size_bytes,
+            platform: self.platform.as_ref().map(Platform::as_new),
             bytes: &self.bytes,
         };
         manifests::insert(c, repository, &new, self.now).await

@@ -64,6 +64,7 @@ impl Artifacts {
         if !dry_run {
             // What they held is garbage only once their repositories are gone.
             self.remove_deleted_registries().await?;
+            self.remove_deleted_repositories().await?;
         }
         self.expire_uploads(&mut report).await?;
         self.cut_links(&mut report).await?;

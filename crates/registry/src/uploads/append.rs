@@ -9,6 +9,7 @@ use wharf_model::{Algorithm, UploadId};
 
 use super::sessions::{Exclusive, Session};
 use super::{BodyError, UploadError, UploadState};
+use crate::locks::Locked;
 use crate::{Artifacts, Target};
 
 impl Artifacts {
@@ -162,7 +163,11 @@ impl Artifacts {
                     let is_ours = if known.is_some() {
                         uploads::advance(c, id, row.offset_bytes, row.expires_at).await?
                     } else {
-                        row.repository = repositories::find_or_insert(c, registry, &repository, now).await?;
+                        let found = repositories::find_or_insert(c, registry, &repository, now).await?;
+                        if !found.write_enabled {
+                            return Err(Locked::Repository(repository).into());
+                        }
+                        row.repository = found.id;
                         let is_ours = collection::claim_object(c, &row.storage_key).await?;
                         if is_ours {
                             uploads::insert(c, &row).await?;

@@ -10,6 +10,7 @@ use super::append::check_position;
 use super::sessions::Exclusive;
 use super::{BodyError, UploadError, UploadState};
 use crate::blobs::parse_key;
+use crate::locks::Locked;
 use crate::{Artifacts, Error, Target};
 
 impl Artifacts {
@@ -160,7 +161,10 @@ impl Artifacts {
             .database
             .write(move |c| {
                 Box::pin(async move {
-                    let id = repositories::find_or_insert(c, registry, &repository, now).await?;
+                    let found = repositories::find_or_insert(c, registry, &repository, now).await?;
+                    if !found.write_enabled {
+                        return Err(Locked::Repository(repository).into());
+                    }
                     // A row that is gone was given up by the collector, and its object with it.
                     let mut is_ours = !upload.has_row || uploads::delete(c, upload.id).await?;
                     if let Place::Object(key) = &place {
@@ -170,7 +174,7 @@ impl Artifacts {
                         return Err(UploadError::Unknown { repository, id: upload.id });
                     }
                     let (blob, added) = blobs::insert(c, &digest, size_bytes, &place, now).await?;
-                    blobs::link(c, id, blob, now + lease).await?;
+                    blobs::link(c, found.id, blob, now + lease).await?;
                     Ok::<_, UploadError>(added)
                 })
             })

@@ -3,6 +3,7 @@
 mod backing_up;
 mod collecting;
 mod deleting;
+mod describing;
 mod pushing;
 mod remembering;
 mod uploading;

@@ -1,7 +1,8 @@
 //! What one process remembers while another one changes the data.
 
 use crate::world::{IMAGE, World, image};
-use wharf_registry::Target;
+use wharf_model::LocksChange;
+use wharf_registry::{Lockable, Target};
 
 #[tokio::test]
 async fn a_process_hears_what_another_one_changed() {
@@ -46,4 +47,35 @@ async fn a_blob_that_another_process_collected_can_be_pushed_again_and_is_there(
     world.clock.advance(std::time::Duration::from_secs(20 * 60 * 60));
     assert!(world.artifacts.renew_blob(target, &digest).await.unwrap().is_some());
     assert_eq!(world.read_blob("app", &digest).await.unwrap(), b"again and again");
+}
+
+#[tokio::test]
+async fn a_process_hears_of_locks_that_another_one_set() {
+    let world = World::new().await;
+    let digest = world.push_image("app", "v1", &[b"layer"]).await;
+    let layer = wharf_model::Digest::of(wharf_model::Algorithm::Sha256, b"layer");
+    let other = world.again().await;
+    let name = "app".parse().unwrap();
+    let target = Target { registry: &world.registry, repository: &name };
+    let tag: wharf_model::Tag = "v1".parse().unwrap();
+    for what in [Lockable::Repository, Lockable::Tag(tag), Lockable::Manifest(digest)] {
+        let cursor = other.artifacts.last_change().await.unwrap();
+        assert!(other.manifest("app", "v1").await.is_some());
+        assert!(other.read_blob("app", &layer).await.is_some());
+        for read_enabled in [false, true] {
+            let change = LocksChange { read_enabled: Some(read_enabled), ..LocksChange::default() };
+            world.artifacts.update_locks(target, &what, change, "test").await.unwrap();
+            other.artifacts.follow_changes(cursor).await.unwrap();
+            let pulled = other.artifacts.get_manifest(target, &"v1".parse().unwrap()).await;
+            assert_eq!(pulled.is_ok(), read_enabled, "{what:?}");
+            let is_open = read_enabled || what != Lockable::Repository;
+            assert_eq!(other.artifacts.open_blob(target, &layer).await.is_ok(), is_open, "{what:?}");
+        }
+    }
+    let cursor = other.artifacts.last_change().await.unwrap();
+    let deleted = world.artifacts.delete_repository(target, "test").await.unwrap();
+    assert_eq!((deleted.manifests.len(), deleted.tags), (1, vec!["v1".to_owned()]));
+    other.artifacts.follow_changes(cursor).await.unwrap();
+    assert_eq!(other.manifest("app", "v1").await, None);
+    assert!(other.read_blob("app", &layer).await.is_none());
 }

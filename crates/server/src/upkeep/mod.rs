@@ -32,6 +32,8 @@ impl Upkeep {
         upkeep.follow_changes(app, cursor);
         upkeep.collect_garbage(app, config);
         upkeep.remove_deleted_registries(app);
+        upkeep.remove_deleted_repositories(app);
+        upkeep.describe_manifests(app);
         upkeep.close_idle_uploads(app);
         upkeep.rotate_keys(app);
         upkeep.forget_sign_ins(app);

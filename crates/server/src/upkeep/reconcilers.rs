@@ -15,8 +15,12 @@ use crate::tls::{CertificateKeeper, Refreshed};
 /// process changed.
 const FOLLOW_EVERY: Duration = Duration::from_millis(200);
 
-/// How often there may be something left of registries that were deleted.
+/// How often there may be something left of registries and repositories that were deleted.
 const REMOVE_EVERY: Duration = Duration::from_secs(5);
+
+/// How often manifests are looked for whose platform is not known. There are none but those from before it was recorded, and
+/// those whose config could not be read.
+const DESCRIBE_EVERY: Duration = Duration::from_secs(60 * 60);
 
 /// How often upload sessions are looked at that nobody writes to.
 const IDLE_EVERY: Duration = Duration::from_secs(60);
@@ -80,6 +84,37 @@ impl Upkeep {
                 let removed = app.artifacts.remove_deleted_registries().await?;
                 if removed > 0 {
                     tracing::info!(registries = removed, "Removed what {removed} deleted registries held");
+                }
+                Ok(())
+            }
+        });
+    }
+
+    pub(super) fn remove_deleted_repositories(&self, app: &Arc<App>) {
+        let app = app.clone();
+        self.keep("remove what deleted repositories held", REMOVE_EVERY, Arc::default(), move || {
+            let app = app.clone();
+            async move {
+                let removed = app.artifacts.remove_deleted_repositories().await?;
+                if removed > 0 {
+                    tracing::info!(repositories = removed, "Removed what {removed} deleted repositories held");
+                }
+                Ok(())
+            }
+        });
+    }
+
+    pub(super) fn describe_manifests(&self, app: &Arc<App>) {
+        let app = app.clone();
+        // At once, too: what was pushed to an older version.
+        let poke = Arc::new(Notify::new());
+        poke.notify_one();
+        self.keep("look for the platforms of manifests", DESCRIBE_EVERY, poke, move || {
+            let app = app.clone();
+            async move {
+                let described = app.artifacts.describe_manifests().await?;
+                if described > 0 {
+                    tracing::info!(manifests = described, "Recorded the platforms of {described} manifests");
                 }
                 Ok(())
             }

@@ -1,0 +1,105 @@
+//! `/acr/v1/<name>/_manifests`: manifests with their attributes.
+
+use serde::Serialize;
+use wharf_model::{Digest, Locks, RepositoryName};
+use wharf_oci::PageQuery;
+use wharf_registry::{DescribedManifest, Lockable, RelatedManifest};
+
+use super::change;
+use crate::answer::Answer;
+use crate::body::RequestBody;
+use crate::catalog::page;
+use crate::router::Call;
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Shown<'a> {
+    digest: &'a str,
+    image_size: i64,
+    created_time: String,
+    last_update_time: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    architecture: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    os: Option<&'a str>,
+    media_type: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    config_media_type: Option<&'a str>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    tags: &'a [String],
+    changeable_attributes: Locks,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    references: Vec<Related<'a>>,
+}
+
+#[derive(Serialize)]
+struct Related<'a> {
+    digest: &'a Digest,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    architecture: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    os: Option<&'a str>,
+}
+
+impl<'a> Shown<'a> {
+    fn of(found: &'a DescribedManifest) -> Self {
+        let DescribedManifest { attributes, tags, related } = found;
+        let relate = |related: &'a RelatedManifest| Related {
+            digest: &related.digest,
+            architecture: related.architecture.as_deref(),
+            os: related.os.as_deref(),
+        };
+        Self {
+            digest: &attributes.digest,
+            image_size: attributes.image_size_bytes,
+            created_time: attributes.created_at.to_string(),
+            last_update_time: attributes.updated_at.to_string(),
+            architecture: attributes.architecture.as_deref(),
+            os: attributes.os.as_deref(),
+            media_type: &attributes.media_type,
+            config_media_type: attributes.config_media_type.as_deref(),
+            tags,
+            changeable_attributes: attributes.locks,
+            references: related.iter().map(relate).collect(),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct One<'a> {
+    manifest: Shown<'a>,
+}
+
+#[derive(Serialize)]
+struct Many<'a> {
+    manifests: Vec<Shown<'a>>,
+}
+
+/// `GET` of all of them, in the order of digests or of time (`orderby`).
+pub(crate) async fn list(call: &Call<'_>, repository: &RepositoryName) -> Answer {
+    let query = PageQuery::parse(call.query())?;
+    let target = call.target(repository);
+    let listing = call.artifacts().list_manifest_attributes(target, query.order, page(&query)).await?;
+    let manifests = listing.items.iter().take(query.limit).map(Shown::of).collect();
+    let last = listing.items.last().map(|found| (found.attributes.digest.as_str(), found.attributes.updated_at));
+    super::answer_page(call, repository, &query, &listing, last, &[], Many { manifests })
+}
+
+/// `GET` of one.
+pub(crate) async fn get(call: &Call<'_>, repository: &RepositoryName, digest: &Digest) -> Answer {
+    let found = call.artifacts().describe_manifest(call.target(repository), digest).await?;
+    super::answer(call, repository, One { manifest: Shown::of(&found) })
+}
+
+/// `PATCH` of one.
+pub(crate) async fn update(
+    call: &Call<'_>,
+    body: &mut RequestBody,
+    repository: &RepositoryName,
+    digest: &Digest,
+) -> Answer {
+    let change = change::read(body).await?;
+    let what = Lockable::Manifest(digest.clone());
+    call.artifacts().update_locks(call.target(repository), &what, change, call.caller.name()).await?;
+    get(call, repository, digest).await
+}

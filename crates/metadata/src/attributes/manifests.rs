@@ -1,0 +1,206 @@
+//! Attributes and locks of manifests.
+
+use wharf_model::{Digest, Locks, ManifestId, RegistryId, RepositoryId, Timestamp};
+
+use super::{LockColumns, Position, in_order};
+use crate::connection::on_engine;
+use crate::manifests::NewPlatform;
+use crate::{Connection, Error};
+
+/// A manifest as the metadata API shows it, its tags apart.
+#[derive(Clone, Debug)]
+pub struct ManifestAttributes {
+    /// Its row.
+    pub id: ManifestId,
+    /// Its digest.
+    pub digest: String,
+    /// Its media type.
+    pub media_type: String,
+    /// The media type of its config.
+    pub config_media_type: Option<String>,
+    /// The processor's architecture, as the config says.
+    pub architecture: Option<String>,
+    /// The operating system, as the config says.
+    pub os: Option<String>,
+    /// The sum of the sizes of config and layers.
+    pub image_size_bytes: i64,
+    /// When it was pushed first.
+    pub created_at: Timestamp,
+    /// When it was last pushed.
+    pub updated_at: Timestamp,
+    /// Its locks.
+    pub locks: Locks,
+}
+
+#[derive(sqlx::FromRow)]
+struct Columns {
+    id: i64,
+    digest: String,
+    media_type: String,
+    config_media_type: Option<String>,
+    architecture: Option<String>,
+    os: Option<String>,
+    image_size_bytes: i64,
+    created_at: i64,
+    updated_at: i64,
+    #[sqlx(flatten)]
+    locks: LockColumns,
+}
+
+impl From<Columns> for ManifestAttributes {
+    fn from(row: Columns) -> Self {
+        Self {
+            id: ManifestId(row.id),
+            digest: row.digest,
+            media_type: row.media_type,
+            config_media_type: row.config_media_type,
+            architecture: row.architecture,
+            os: row.os,
+            image_size_bytes: row.image_size_bytes,
+            created_at: Timestamp(row.created_at),
+            updated_at: Timestamp(row.updated_at),
+            locks: row.locks.into(),
+        }
+    }
+}
+
+/// Finds a manifest.
+///
+/// # Errors
+/// When the database fails.
+pub async fn find_manifest(
+    c: &mut Connection,
+    repository: RepositoryId,
+    digest: &Digest,
+) -> Result<Option<ManifestAttributes>, Error> {
+    const SQL: &str = "SELECT id, digest, media_type, config_media_type, architecture, os, image_size_bytes,
+            created_at, updated_at, delete_enabled, write_enabled, read_enabled, list_enabled
+         FROM manifests WHERE repository_id = $1 AND digest = $2";
+    let row: Option<Columns> =
+        on_engine!(c, c => sqlx::query_as(SQL).bind(repository.0).bind(digest.as_str()).fetch_optional(c).await?);
+    Ok(row.map(Into::into))
+}
+
+/// The bytes of a manifest.
+///
+/// # Errors
+/// When the database fails, or there is no such manifest.
+pub async fn find_manifest_bytes(c: &mut Connection, id: ManifestId) -> Result<Option<Vec<u8>>, Error> {
+    const SQL: &str = "SELECT bytes FROM manifests WHERE id = $1";
+    Ok(on_engine!(c, c => sqlx::query_scalar(SQL).bind(id.0).fetch_optional(c).await?))
+}
+
+/// When a manifest was last pushed.
+///
+/// # Errors
+/// When the database fails.
+pub async fn find_manifest_time(
+    c: &mut Connection,
+    repository: RepositoryId,
+    digest: &str,
+) -> Result<Option<Timestamp>, Error> {
+    const SQL: &str = "SELECT updated_at FROM manifests WHERE repository_id = $1 AND digest = $2";
+    let time: Option<i64> =
+        on_engine!(c, c => sqlx::query_scalar(SQL).bind(repository.0).bind(digest).fetch_optional(c).await?);
+    Ok(time.map(Timestamp))
+}
+
+/// A part of the manifests that are not hidden.
+///
+/// # Errors
+/// When the database fails.
+pub async fn list_manifests(
+    c: &mut Connection,
+    repository: RepositoryId,
+    after: &Position,
+    limit: i64,
+) -> Result<Vec<ManifestAttributes>, Error> {
+    let sql = in_order!(
+        after,
+        "SELECT m.id, m.digest, m.media_type, m.config_media_type, m.architecture, m.os, m.image_size_bytes,
+            m.created_at, m.updated_at, m.delete_enabled, m.write_enabled, m.read_enabled, m.list_enabled
+         FROM manifests m WHERE m.repository_id = $1 AND m.list_enabled",
+        "m",
+        "digest"
+    );
+    let (time, name) = after.values();
+    let rows: Vec<Columns> = on_engine!(c, c => {
+        sqlx::query_as(sql).bind(repository.0).bind(time).bind(name).bind(limit).fetch_all(c).await?
+    });
+    Ok(rows.into_iter().map(Into::into).collect())
+}
+
+/// Sets the locks of a manifest.
+///
+/// # Errors
+/// When the database fails.
+pub async fn put_manifest_locks(
+    c: &mut Connection,
+    repository: RepositoryId,
+    digest: &Digest,
+    locks: Locks,
+) -> Result<(), Error> {
+    const SQL: &str = "UPDATE manifests SET delete_enabled = $3, write_enabled = $4, read_enabled = $5,
+            list_enabled = $6 WHERE repository_id = $1 AND digest = $2";
+    on_engine!(c, c => {
+        sqlx::query(SQL)
+            .bind(repository.0)
+            .bind(digest.as_str())
+            .bind(locks.delete_enabled)
+            .bind(locks.write_enabled)
+            .bind(locks.read_enabled)
+            .bind(locks.list_enabled)
+            .execute(c)
+            .await?;
+    });
+    Ok(())
+}
+
+/// A manifest whose platform was not looked for yet.
+#[derive(Clone, Debug)]
+pub struct UndescribedManifest {
+    /// Its row.
+    pub id: ManifestId,
+    /// The registry that it is in.
+    pub registry: RegistryId,
+    /// The repository that it is in.
+    pub repository: RepositoryId,
+    /// Its media type.
+    pub media_type: String,
+    /// Its bytes.
+    pub bytes: Vec<u8>,
+}
+
+/// Manifests whose platform was not looked for yet, those pushed first first.
+///
+/// # Errors
+/// When the database fails.
+pub async fn list_undescribed(
+    c: &mut Connection,
+    after: ManifestId,
+    limit: i64,
+) -> Result<Vec<UndescribedManifest>, Error> {
+    const SQL: &str = "SELECT m.id, r.registry_id, m.repository_id, m.media_type, m.bytes FROM manifests m
+         JOIN repositories r ON r.id = m.repository_id
+         WHERE m.id > $1 AND NOT m.is_described ORDER BY m.id LIMIT $2";
+    let rows: Vec<(i64, i64, i64, String, Vec<u8>)> =
+        on_engine!(c, c => sqlx::query_as(SQL).bind(after.0).bind(limit).fetch_all(c).await?);
+    let describe = |(id, registry, repository, media_type, bytes)| UndescribedManifest {
+        id: ManifestId(id),
+        registry: RegistryId(registry),
+        repository: RepositoryId(repository),
+        media_type,
+        bytes,
+    };
+    Ok(rows.into_iter().map(describe).collect())
+}
+
+/// Notes the platform of a manifest, or that it has none.
+///
+/// # Errors
+/// When the database fails.
+pub async fn describe_manifest(c: &mut Connection, id: ManifestId, platform: NewPlatform<'_>) -> Result<(), Error> {
+    const SQL: &str = "UPDATE manifests SET architecture = $2, os = $3, is_described = TRUE WHERE id = $1";
+    on_engine!(c, c => { sqlx::query(SQL).bind(id.0).bind(platform.architecture).bind(platform.os).execute(c).await?; });
+    Ok(())
+}
