@@ -23,6 +23,6 @@ pub use ability::{Ability, Mode};
 pub use condition::{AssignmentAttributes, Attributes, Condition, ConditionError, Environment, Verdict};
 pub use operation::covers;
 pub use rights::{Assignment, Rights, may_act, may_act_unconditionally, may_assign};
-pub use role::{Permission, RoleDefinition, Side, built_in_roles, find_built_in_role};
+pub use role::{OWNER, Permission, RoleDefinition, Side, built_in_roles, find_built_in_role};
 pub use scope_map::{GatewayVerb, ParseScopeMapActionError, RepositoryPattern, RepositoryVerb, ScopeMapAction};
 pub use system_scope_maps::{SYSTEM_SCOPE_MAPS, SystemScopeMap, find_system_scope_map};

@@ -68,6 +68,9 @@ impl RoleDefinition {
     }
 }
 
+/// The role of those who may do everything, and let others.
+pub const OWNER: Uuid = uuid::uuid!("8e3af657-a8ff-443c-a75c-2fe8c4bcb635");
+
 /// The roles that come with the product, in the order of their names.
 #[must_use]
 pub fn built_in_roles() -> &'static [Arc<RoleDefinition>] {
@@ -151,6 +154,7 @@ mod tests {
         names.dedup();
         assert_eq!((ids.len(), names.len()), (BUILT_IN.len(), BUILT_IN.len()));
         assert!(built_in_roles().iter().all(|role| !role.description.is_empty() && !role.permissions.is_empty()));
+        assert_eq!(find_built_in_role(OWNER).map(|role| &*role.name), Some("Owner"));
         assert!(find_built_in_role(ids[0]).is_some() && find_built_in_role(Uuid::nil()).is_none());
     }
 }

@@ -186,6 +186,9 @@ impl From<DirectoryError> for GraphError {
                 }
                 Self::invalid(format!("{text}."))
             }
+            DirectoryError::LastOwner { scope } => Self::invalid(format!(
+                "Nobody else who can sign in is Owner of '{scope}' without a condition. Make somebody else Owner first."
+            )),
             DirectoryError::Busy(busy) => {
                 let mut error = Self::new(Code::TooManyRequests, "Too much is being done at once; try again.");
                 error.0.retry_after = Some(busy.retry_after);

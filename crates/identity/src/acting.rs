@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
-use wharf_access::{AssignmentAttributes, Attributes, Environment, RoleDefinition, Side, may_act, may_assign};
+use wharf_access::{
+    AssignmentAttributes, Attributes, Environment, RoleDefinition, Side, may_act, may_act_unconditionally, may_assign,
+};
 use wharf_model::ResourceId;
 
-use crate::held_roles::Everywhere;
+use crate::held_roles::{Everywhere, is_in};
 use crate::identity::Identity;
 use crate::{Error, Principal};
 
@@ -18,6 +20,21 @@ impl Identity {
     pub async fn may_act(&self, principal: &Principal, operation: &str, scope: &ResourceId) -> Result<bool, Error> {
         let roles = self.roles_at(principal.id, scope).await?;
         Ok(may_act(&roles, operation, &Attributes { environment: Some(self.environment()), ..Attributes::default() }))
+    }
+
+    /// Whether a principal may do `operation` to what `scope` names whatever it is about: by a role without a condition.
+    /// Who may assign some roles to some principals may not assign every role; this asks for the latter.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn may_act_unconditionally(
+        &self,
+        principal: &Principal,
+        operation: &str,
+        scope: &ResourceId,
+    ) -> Result<bool, Error> {
+        let roles = self.roles_at(principal.id, scope).await?;
+        Ok(may_act_unconditionally(&roles, operation))
     }
 
     /// Whether a principal may do an operation of the data plane, such as
@@ -74,9 +91,6 @@ impl Identity {
     /// When the database fails.
     pub async fn sees(&self, principal: &Principal, scope: &ResourceId) -> Result<bool, Error> {
         let roles = self.roles_anywhere(principal.id).await?;
-        let is_in = |inner: &str, outer: &str| {
-            outer == "/" || inner.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-        };
         Ok(roles.keys().any(|key| is_in(key, scope.key()) || is_in(scope.key(), key)))
     }
 

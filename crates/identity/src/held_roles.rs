@@ -142,11 +142,20 @@ pub(crate) fn mode_of(registry: &RegistryRow) -> Mode {
     }
 }
 
-/// `None` for what gives nothing: a role that does not exist any more, or a condition that cannot be read.
+/// `None` for what gives nothing: a role that does not exist any more or is not for the scope, or a condition that cannot
+/// be read.
 fn read_assignment(row: &HeldRoleRow) -> Option<Assignment> {
     let role = match find_built_in_role(row.role_id) {
         Some(role) => role.clone(),
-        None => Arc::new(read_role(row.role_id, row.permissions.as_deref()?)?),
+        None => {
+            let scopes = row.assignable_scopes.as_deref()?;
+            let role = read_role(row.role_id, row.permissions.as_deref()?)?;
+            // Who administers the scopes of a role decides what it allows, and so it allows nothing anywhere else.
+            if !is_assignable(row, scopes) {
+                return None;
+            }
+            Arc::new(role)
+        }
     };
     let condition = match &row.condition {
         None => None,
@@ -162,6 +171,27 @@ fn read_assignment(row: &HeldRoleRow) -> Option<Assignment> {
         },
     };
     Some(Assignment { role, condition })
+}
+
+/// Whether the scope of an assignment is in one of those that its role is for, which are given as JSON.
+fn is_assignable(row: &HeldRoleRow, scopes: &str) -> bool {
+    let (id, at) = (row.role_id, &row.scope_key);
+    match serde_json::from_str::<Vec<ResourceId>>(scopes) {
+        Ok(scopes) if scopes.iter().any(|scope| is_in(at, scope.key())) => true,
+        Ok(_) => {
+            warn!(role_id = %id, scope = at, "Ignored an assignment of the role {id} at {at}, which is not in its assignableScopes");
+            false
+        }
+        Err(error) => {
+            warn!(role_id = %id, error = &error as &dyn std::error::Error, "Ignored the role {id}, whose scopes cannot be read");
+            false
+        }
+    }
+}
+
+/// Whether one key of a scope names what the other names, or something in it.
+pub(crate) fn is_in(inner: &str, outer: &str) -> bool {
+    outer == "/" || inner.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 fn read_role(id: Uuid, permissions: &str) -> Option<RoleDefinition> {

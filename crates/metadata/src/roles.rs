@@ -47,6 +47,8 @@ pub struct HeldRoleRow {
     pub condition: Option<String>,
     /// The role's permissions as JSON, if it is one that users defined.
     pub permissions: Option<String>,
+    /// Where that may be assigned, as JSON.
+    pub assignable_scopes: Option<String>,
 }
 
 /// A role that users defined.
@@ -144,6 +146,7 @@ struct HeldColumns {
     role_id: String,
     condition: Option<String>,
     permissions: Option<String>,
+    assignable_scopes: Option<String>,
 }
 
 impl TryFrom<HeldColumns> for HeldRoleRow {
@@ -155,6 +158,7 @@ impl TryFrom<HeldColumns> for HeldRoleRow {
             role_id: parse("role id", &row.role_id)?,
             condition: row.condition,
             permissions: row.permissions,
+            assignable_scopes: row.assignable_scopes,
         })
     }
 }
@@ -203,7 +207,8 @@ pub async fn list_held(
     let mut held = Vec::new();
     for principals in principals.chunks(PRINCIPALS_PER_STATEMENT) {
         let sql = format!(
-            "SELECT a.scope_key, a.role_id, a.condition, d.permissions FROM role_assignments a
+            "SELECT a.scope_key, a.role_id, a.condition, d.permissions, d.assignable_scopes
+             FROM role_assignments a
              LEFT JOIN role_definitions d ON d.id = a.role_id
              WHERE a.principal_id IN ({}) AND a.scope_key IN ({})",
             placeholder_list(1, principals.len()),
@@ -234,7 +239,8 @@ pub async fn list_held_anywhere(c: &mut Connection, principals: &[PrincipalId]) 
     let mut held = Vec::new();
     for principals in principals.chunks(PRINCIPALS_PER_STATEMENT) {
         let sql = format!(
-            "SELECT a.scope_key, a.role_id, a.condition, d.permissions FROM role_assignments a
+            "SELECT a.scope_key, a.role_id, a.condition, d.permissions, d.assignable_scopes
+             FROM role_assignments a
              LEFT JOIN role_definitions d ON d.id = a.role_id WHERE a.principal_id IN ({})",
             placeholder_list(1, principals.len())
         );
@@ -436,27 +442,6 @@ pub async fn count_at_and_below(c: &mut Connection, scope: &ResourceId) -> Resul
     Ok(on_engine!(c, c => sqlx::query_scalar(SQL).bind(scope.key()).bind(low).bind(high).fetch_one(c).await?))
 }
 
-/// Whether somebody else has the role of this assignment, without a condition, at its scope or at what that is in.
-///
-/// # Errors
-/// When the database fails.
-pub async fn has_another(c: &mut Connection, row: &RoleAssignmentRow) -> Result<bool, Error> {
-    let keys: Vec<String> = row.scope.scopes().map(|scope| scope.key().to_owned()).collect();
-    let sql = format!(
-        "SELECT EXISTS (SELECT 1 FROM role_assignments
-         WHERE role_id = $1 AND id <> $2 AND condition IS NULL AND scope_key IN ({}))",
-        placeholder_list(3, keys.len())
-    );
-    Ok(on_engine!(c, c => {
-        let mut query =
-            sqlx::query_scalar(sqlx::AssertSqlSafe(sql)).bind(row.role_id.to_string()).bind(row.id.to_string());
-        for key in &keys {
-            query = query.bind(key.clone());
-        }
-        query.fetch_one(c).await?
-    }))
-}
-
 /// Whether anybody has this role anywhere.
 ///
 /// # Errors
@@ -464,6 +449,18 @@ pub async fn has_another(c: &mut Connection, row: &RoleAssignmentRow) -> Result<
 pub async fn is_assigned(c: &mut Connection, role: Uuid) -> Result<bool, Error> {
     const SQL: &str = "SELECT EXISTS (SELECT 1 FROM role_assignments WHERE role_id = $1)";
     Ok(on_engine!(c, c => sqlx::query_scalar(SQL).bind(role.to_string()).fetch_one(c).await?))
+}
+
+/// At which scopes anybody has this role.
+///
+/// # Errors
+/// When the database fails.
+pub async fn list_scopes_of_role(c: &mut Connection, role: Uuid) -> Result<Vec<ResourceId>, Error> {
+    const SQL: &str = "SELECT scope_key, MIN(scope) FROM role_assignments WHERE role_id = $1
+         GROUP BY scope_key ORDER BY scope_key";
+    let rows: Vec<(String, String)> =
+        on_engine!(c, c => sqlx::query_as(SQL).bind(role.to_string()).fetch_all(c).await?);
+    rows.iter().map(|(_, scope)| parse("scope", scope)).collect()
 }
 
 /// The role with this id, if users defined it.

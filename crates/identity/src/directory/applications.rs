@@ -6,7 +6,7 @@ use wharf_metadata::directory::{Properties, applications, credentials, owners, p
 use wharf_metadata::{ApplicationId, ApplicationRow, Connection, CredentialRow, PrincipalRow};
 use wharf_model::{PrincipalId, PrincipalKind, Timestamp};
 
-use super::changes::{get_principal, remove_principal};
+use super::changes::{get_principal, remove_unless_last_owner};
 use super::error::DirectoryError;
 use super::rules;
 use super::secrets::{CertificateEntry, Holder, NewSecret, put_certificates};
@@ -159,7 +159,7 @@ impl Identity {
                 Box::pin(async move {
                     let row = get_application(c, id).await?;
                     if let Some(principal) = principals::find_by_app(c, row.app_id).await? {
-                        remove_principal(c, principal.id).await?;
+                        remove_unless_last_owner(c, principal.id).await?;
                     }
                     applications::delete(c, id).await?;
                     Ok(())

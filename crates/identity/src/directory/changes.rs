@@ -1,7 +1,8 @@
 //! Changes of any principal: renamed, switched, deleted.
 
+use wharf_access::OWNER;
 use wharf_metadata::directory::principals;
-use wharf_metadata::{Connection, PrincipalRow, roles};
+use wharf_metadata::{Connection, OwnedScopes, PrincipalRow, roles};
 use wharf_model::{PrincipalId, PrincipalKind};
 
 use super::error::DirectoryError;
@@ -13,7 +14,8 @@ impl Identity {
     /// token that was issued to it. Its id, kind, application id and generation stay as they are, whatever `change` does.
     ///
     /// # Errors
-    /// When there is no such principal, when `change` fails, when a value cannot be or somebody else has the user name.
+    /// When there is no such principal, when `change` fails, when a value cannot be or somebody else has the user name, and
+    /// when the last owner of something would be switched off.
     pub async fn update_principal(
         &self,
         id: PrincipalId,
@@ -34,11 +36,14 @@ impl Identity {
                         rules::check_user_name(name)?;
                     }
                     new.updated_at = now;
+                    let is_switched_off = old.is_enabled && !new.is_enabled;
+                    let owned = if is_switched_off { Some(OwnedScopes::read(c, OWNER).await?) } else { None };
                     if !principals::update(c, &new).await? {
                         return Err(name_taken(new.user_name));
                     }
-                    if old.is_enabled && !new.is_enabled {
+                    if let Some(owned) = owned {
                         principals::increment_generation(c, id).await?;
+                        require_owner_left(c, &owned).await?;
                     }
                     get_principal(c, id).await
                 })
@@ -50,7 +55,8 @@ impl Identity {
     /// that was issued to it ends.
     ///
     /// # Errors
-    /// When there is no such principal, and for managed identities, which go with the resource that they belong to.
+    /// When there is no such principal, for managed identities, which go with the resource that they belong to, and for the
+    /// last owner of something.
     pub async fn delete_principal(&self, id: PrincipalId) -> Result<(), DirectoryError> {
         self.parts()
             .database
@@ -60,7 +66,7 @@ impl Identity {
                         let reason = "is a managed identity, which is deleted with the resource that it belongs to";
                         return Err(DirectoryError::invalid("service principal", reason));
                     }
-                    Ok(remove_principal(c, id).await?)
+                    remove_unless_last_owner(c, id).await
                 })
             })
             .await
@@ -86,6 +92,23 @@ pub(crate) async fn get_of_kind(
     };
     let found = principals::find(c, id).await?.filter(|row| row.kind == kind);
     found.ok_or_else(|| DirectoryError::not_found(what, id))
+}
+
+/// Refuses to have taken the last owner away of a subscription or of everything. `owned` is what had an owner before.
+pub(crate) async fn require_owner_left(c: &mut Connection, owned: &OwnedScopes) -> Result<(), DirectoryError> {
+    let left = OwnedScopes::read(c, OWNER).await?;
+    match owned.lost_by(&left) {
+        Some(scope) => Err(DirectoryError::LastOwner { scope: scope.to_owned() }),
+        None => Ok(()),
+    }
+}
+
+/// Deletes a principal with everything that names it, unless something would have no owner then.
+pub(crate) async fn remove_unless_last_owner(c: &mut Connection, id: PrincipalId) -> Result<(), DirectoryError> {
+    principals::lock(c, id).await?;
+    let owned = OwnedScopes::read(c, OWNER).await?;
+    remove_principal(c, id).await?;
+    require_owner_left(c, &owned).await
 }
 
 /// Deletes a principal with everything that names it.

@@ -109,6 +109,12 @@ pub enum DirectoryError {
         /// How many there can be.
         most: usize,
     },
+    /// Nobody else could make anybody owner of something again.
+    #[error("nobody else who can sign in is Owner of {scope} without a condition; make somebody else Owner first")]
+    LastOwner {
+        /// The scope that would have no owner left.
+        scope: String,
+    },
     /// Too much is being done at once.
     #[error(transparent)]
     Busy(#[from] Throttled),

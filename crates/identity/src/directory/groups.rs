@@ -1,11 +1,12 @@
 //! Groups: created, and who is in them.
 
 use uuid::Uuid;
-use wharf_metadata::PrincipalRow;
+use wharf_access::OWNER;
 use wharf_metadata::directory::{Properties, groups, owners, principals};
+use wharf_metadata::{OwnedScopes, PrincipalRow};
 use wharf_model::{PrincipalId, PrincipalKind};
 
-use super::changes::{get_of_kind, get_principal};
+use super::changes::{get_of_kind, get_principal, require_owner_left};
 use super::error::DirectoryError;
 use super::rules;
 use crate::identity::Identity;
@@ -92,14 +93,17 @@ impl Identity {
     /// not in it.
     ///
     /// # Errors
-    /// When there is no such group.
+    /// When there is no such group, and when it would leave something without an owner.
     pub async fn remove_group_member(&self, group: PrincipalId, member: PrincipalId) -> Result<bool, DirectoryError> {
         self.parts()
             .database
             .write_access(move |c| {
                 Box::pin(async move {
                     get_of_kind(c, group, PrincipalKind::Group).await?;
-                    Ok(groups::remove_member(c, group, member).await?)
+                    let owned = OwnedScopes::read(c, OWNER).await?;
+                    let removed = groups::remove_member(c, group, member).await?;
+                    require_owner_left(c, &owned).await?;
+                    Ok(removed)
                 })
             })
             .await

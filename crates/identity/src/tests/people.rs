@@ -117,12 +117,17 @@ impl Installation {
 
     /// Defines a role with these permissions.
     pub(crate) async fn define(&self, permissions: &str) -> Uuid {
+        self.define_in(permissions, vec![ResourceId::root()]).await
+    }
+
+    /// Defines a role with these permissions, to be assigned in these scopes.
+    pub(crate) async fn define_in(&self, permissions: &str, assignable_scopes: Vec<ResourceId>) -> Uuid {
         let row = RoleDefinitionRow {
             id: Uuid::new_v4(),
             name: "Custom".into(),
             description: String::new(),
             permissions: permissions.into(),
-            assignable_scopes: vec![ResourceId::root()],
+            assignable_scopes,
             created_at: Timestamp(0),
             updated_at: Timestamp(0),
             created_by: String::new(),

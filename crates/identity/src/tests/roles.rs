@@ -173,6 +173,27 @@ async fn a_condition_on_the_place_is_decided_for_each_request() {
 }
 
 #[tokio::test]
+async fn a_role_gives_nothing_outside_of_its_assignable_scopes() {
+    let wharf = Installation::start().await;
+    let robot = wharf.robot().await;
+    let contoso = wharf.contoso.resource_id.clone();
+    let other = registry_id("other");
+    const READ: &str = "Microsoft.ContainerRegistry/registries/read";
+    let role = wharf.define_in(&format!(r#"[{{"actions": ["{READ}", "*/pull/read"]}}]"#), vec![other.clone()]).await;
+    for scope in [&contoso, &other] {
+        wharf.assign_id(robot.id, role, scope, None).await;
+    }
+    let principal = wharf.identity.find_principal(robot.id).await.unwrap().unwrap();
+    let reach = wharf.identity.reach(&principal, READ).await.unwrap();
+    for (scope, may) in [(&contoso, false), (&other, true), (&other.child("tokens", "t").unwrap(), true)] {
+        assert_eq!(wharf.identity.may_act(&principal, READ, scope).await.unwrap(), may, "{scope}");
+        assert_eq!(reach.covers(scope), may, "{scope}");
+    }
+    assert!(!wharf.identity.sees(&principal, &contoso).await.unwrap());
+    assert!(wharf.basic(&robot.app_id, &robot.secret).await.is_err());
+}
+
+#[tokio::test]
 async fn roles_that_cannot_be_read_give_nothing_and_the_others_go_on() {
     let wharf = Installation::start().await;
     let robot = wharf.robot().await;

@@ -2,12 +2,13 @@
 //!
 //! Whoever assigns a role needs the right to at the scope, under the conditions of their own roles; which role they
 //! assign is limited by those conditions alone, as with Azure. The last unconditional owner of a subscription, or of
-//! everything, stays: nobody could give the role to anybody again.
+//! everything, stays: nobody could give the role to anybody again. Those count who can sign in.
 
 use uuid::Uuid;
+use wharf_access::OWNER;
 use wharf_arm::{ArmError, Code};
 use wharf_metadata::directory::principals;
-use wharf_metadata::{AssignmentFilter, Connection, PrincipalRow, RoleAssignmentRow, roles};
+use wharf_metadata::{AssignmentFilter, Connection, OwnedScopes, PrincipalRow, RoleAssignmentRow, roles};
 use wharf_model::{PrincipalId, PrincipalKind, ResourceId};
 
 use super::assignment::{CONDITION_VERSION, Wanted, attributes, show};
@@ -141,7 +142,9 @@ async fn write(c: &mut Connection, row: RoleAssignmentRow) -> Result<(RoleAssign
             return Err(ArmError::new(Code::RoleAssignmentUpdateNotPermitted, text).into());
         }
         let changed = RoleAssignmentRow { created_at: own.created_at, created_by: own.created_by, ..row };
+        let owned = OwnedScopes::read(c, OWNER).await?;
         roles::update_assignment(c, &changed).await?;
+        require_owner_left(c, &owned).await?;
         return Ok((changed, false));
     }
     let other = roles::find_assignment_of(c, row.principal_id, &row.scope, row.role_id).await?;
@@ -166,26 +169,23 @@ pub(super) async fn delete(cx: &Cx, call: &Call, name: &str) -> Result<Answer, F
         .write_access(move |c| {
             Box::pin(async move {
                 require_unlocked(c, &id, Change::Delete).await?;
-                require_other_owner(c, &row).await?;
-                Ok::<_, Failure>(roles::delete_assignment(c, row.id).await?)
+                let owned = OwnedScopes::read(c, OWNER).await?;
+                let deleted = roles::delete_assignment(c, row.id).await?;
+                require_owner_left(c, &owned).await?;
+                Ok::<_, Failure>(deleted)
             })
         })
         .await?;
     Ok(if deleted { Answer::ok(shown) } else { Answer::no_content() })
 }
 
-/// Refuses to take the last owner away of a subscription or of everything.
-async fn require_other_owner(c: &mut Connection, row: &RoleAssignmentRow) -> Result<(), Failure> {
-    let is_wide = row.scope.resource_group_name().is_none() && row.scope.scopes().count() <= 2;
-    if row.role_id != OWNER || row.condition.is_some() || !is_wide {
-        return Ok(());
-    }
-    if roles::has_another(c, row).await? {
-        return Ok(());
-    }
+/// Refuses to have taken the last owner away of a subscription or of everything. `owned` is what had an owner before.
+async fn require_owner_left(c: &mut Connection, owned: &OwnedScopes) -> Result<(), Failure> {
+    let left = OwnedScopes::read(c, OWNER).await?;
+    let Some(scope) = owned.lost_by(&left) else { return Ok(()) };
     let text = format!(
-        "Cannot delete the last RBAC admin assignment: nobody else is Owner of '{}'. Make somebody else Owner first.",
-        row.scope
+        "Cannot delete or limit the last RBAC admin assignment: nobody else who can sign in is Owner of '{scope}' \
+         without a condition. Make somebody else Owner first."
     );
     Err(ArmError::new(Code::OperationNotAllowed, text).into())
 }
@@ -258,18 +258,5 @@ fn not_found(name: &str) -> ArmError {
 const READ: &str = "Microsoft.Authorization/roleAssignments/read";
 const WRITE: &str = "Microsoft.Authorization/roleAssignments/write";
 const DELETE: &str = "Microsoft.Authorization/roleAssignments/delete";
-const OWNER: Uuid = uuid::uuid!("8e3af657-a8ff-443c-a75c-2fe8c4bcb635");
 /// Assignments on a page of a list.
 const MOST_ROWS: i64 = 1000;
-
-#[cfg(test)]
-mod tests {
-    use wharf_access::find_built_in_role;
-
-    use super::*;
-
-    #[test]
-    fn the_owner_is_the_owner() {
-        assert_eq!(find_built_in_role(OWNER).map(|role| &*role.name), Some("Owner"));
-    }
-}

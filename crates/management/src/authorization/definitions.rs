@@ -62,6 +62,7 @@ pub(super) async fn put(cx: &Cx, call: &Call, name: &str) -> Result<Answer, Fail
     }
     let wanted = Wanted::read(&call.json()?)?;
     let old = cx.database().read(move |c| Box::pin(roles::find_definition(c, id))).await?;
+    let known = old.as_ref().map(|old| old.assignable_scopes.clone());
     require_at_all(cx, WRITE, &wanted.assignable_scopes).await?;
     if let Some(old) = &old {
         require_at_all(cx, WRITE, &old.assignable_scopes).await?;
@@ -85,7 +86,7 @@ pub(super) async fn put(cx: &Cx, call: &Call, name: &str) -> Result<Answer, Fail
                 for place in &row.assignable_scopes {
                     scope::require(c, place).await?;
                 }
-                write(c, row).await
+                write(c, row, known).await
             })
         })
         .await?;
@@ -93,8 +94,18 @@ pub(super) async fn put(cx: &Cx, call: &Call, name: &str) -> Result<Answer, Fail
     Ok(Answer::created(show_custom(&row, &call.scope)))
 }
 
-async fn write(c: &mut Connection, row: RoleDefinitionRow) -> Result<RoleDefinitionRow, Failure> {
+/// Writes the role. `known` is where it could be assigned when the actor was found to have the right to there.
+async fn write(
+    c: &mut Connection,
+    row: RoleDefinitionRow,
+    known: Option<Vec<ResourceId>>,
+) -> Result<RoleDefinitionRow, Failure> {
     let old = roles::find_definition(c, row.id).await?;
+    if old.as_ref().map(|old| &old.assignable_scopes) != known.as_ref() {
+        let text = format!("The role definition '{}' was changed at the same time. Try again.", row.id);
+        return Err(ArmError::new(Code::Conflict, text).into());
+    }
+    require_no_assignments_outside(c, &row).await?;
     let is_taken = built_in_roles().iter().any(|role| role.name.eq_ignore_ascii_case(&row.name));
     if is_taken || !roles::put_definition(c, &row).await? {
         let text = format!("A role definition cannot be named '{}': another one is. Names are unique.", row.name);
@@ -132,6 +143,20 @@ pub(super) async fn delete(cx: &Cx, call: &Call, name: &str) -> Result<Answer, F
         })
         .await?;
     Ok(if deleted { Answer::ok(shown) } else { Answer::no_content() })
+}
+
+/// Refuses to leave assignments where the role is not for any more: what they allow would be decided by those who
+/// administer the scopes that are left.
+async fn require_no_assignments_outside(c: &mut Connection, row: &RoleDefinitionRow) -> Result<(), Failure> {
+    let assigned = roles::list_scopes_of_role(c, row.id).await?;
+    let outside = assigned.iter().find(|at| !row.assignable_scopes.iter().any(|own| own.contains(at)));
+    let Some(at) = outside else { return Ok(()) };
+    let text = format!(
+        "There are existing role assignments referencing role '{}' at '{at}', which is not in the new assignableScopes. \
+         Delete them first.",
+        row.name
+    );
+    Err(ArmError::new(Code::RoleDefinitionHasAssignments, text).into())
 }
 
 /// Refuses unless there is such a role and it can be assigned at the scope.

@@ -305,6 +305,41 @@ async fn the_last_owner_stays() {
 }
 
 #[tokio::test]
+async fn the_last_owner_stays_one_without_a_condition_and_somebody_who_can_sign_in() {
+    let arm = Arm::start().await;
+    let list = arm.see("/", &format!("roleAssignments{}", filter("atScope()"))).await;
+    let own = list.body["value"][0].clone();
+    let path = format!("roleAssignments/{}", own["name"].as_str().unwrap());
+    let owner: PrincipalId = own["properties"]["principalId"].as_str().unwrap().parse().unwrap();
+    let limit = async || {
+        let mut body = role_of(OWNER, owner);
+        body["properties"]["condition"] = json!("ActionMatches{'*/read'}");
+        body["properties"]["conditionVersion"] = json!("2.0");
+        arm.ask(arm.owner(), Method::PUT, "/", &path, Some(body)).await.status.as_u16()
+    };
+    let take = async || arm.ask(arm.owner(), Method::DELETE, "/", &path, None).await.status.as_u16();
+    assert_eq!((limit().await, take().await), (409, 409));
+
+    let crowd = arm.crowd(&[]).await;
+    assert_eq!(arm.give("/", name(1), OWNER, crowd).await.status, 201);
+    assert_eq!((limit().await, take().await), (409, 409), "nobody is in the group");
+    let robot = arm.robot().await;
+    let identity = arm.server.identity();
+    let switch = async |is_enabled: bool| {
+        let change = move |row: &mut wharf_metadata::PrincipalRow| {
+            row.is_enabled = is_enabled;
+            Ok(())
+        };
+        identity.update_principal(robot, change).await.unwrap();
+    };
+    switch(false).await;
+    identity.add_group_member(crowd, robot).await.unwrap();
+    assert_eq!((limit().await, take().await), (409, 409), "nobody in the group can sign in");
+    switch(true).await;
+    assert_eq!(limit().await, 200);
+}
+
+#[tokio::test]
 async fn locks_stand_against_changes_of_access() {
     let arm = Arm::start().await;
     let scope = arm.group("g").await;
@@ -396,6 +431,36 @@ async fn custom_roles_are_made_assigned_changed_and_deleted() {
     arm.ask(arm.owner(), Method::DELETE, &scope, &format!("roleAssignments/{}", name(3)), None).await;
     assert_eq!(delete().await.status, 200);
     assert_eq!(delete().await.status, 204);
+}
+
+#[tokio::test]
+async fn a_role_is_not_withdrawn_from_where_it_is_assigned() {
+    let arm = Arm::start().await;
+    let [scope, other] = [arm.group("g").await, arm.group("h").await];
+    let path = format!("roleDefinitions/{}", name(1));
+    let put = async |token: &str, action: &str, scopes: &[&str]| {
+        let body = json!({"properties": {
+            "roleName": "Keeper", "permissions": [{"actions": [action]}], "assignableScopes": scopes}});
+        let reply = arm.ask(token, Method::PUT, &scope, &path, Some(body)).await;
+        (reply.status.as_u16(), reply.body)
+    };
+    let read = "Microsoft.Resources/subscriptions/resourceGroups/read";
+    assert_eq!(put(arm.owner(), read, &[&scope, &other]).await.0, 201);
+    let robot = arm.robot().await;
+    assert_eq!(arm.give(&other, name(3), name(1), robot).await.status, 201);
+
+    let (status, body) = put(arm.owner(), read, &[&scope]).await;
+    assert_eq!((status, &body["error"]["code"]), (400, &json!("RoleDefinitionHasAssignments")), "{body}");
+    // Who administers one of its scopes rewrites it for none.
+    arm.assign(robot, OWNER, &scope).await;
+    let team = arm.token(robot, HOST).await;
+    assert_eq!(put(&team, "*", &[&scope]).await.0, 403);
+    assert_eq!(put(arm.owner(), read, &[&scope, &subscription()]).await.0, 201, "what contains a scope will do");
+
+    let taken = arm.ask(arm.owner(), Method::DELETE, &other, &format!("roleAssignments/{}", name(3)), None).await;
+    assert_eq!(taken.status, 200);
+    assert_eq!(put(arm.owner(), read, &[&scope]).await.0, 201);
+    assert_eq!(put(&team, "*", &[&scope]).await.0, 201);
 }
 
 #[tokio::test]
