@@ -2,9 +2,9 @@
 
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
-use wharf_model::ResourceId;
+use wharf_model::{PrincipalId, ResourceId};
 
-use crate::world::{Caller, READER, World};
+use crate::world::{ACCESS_ADMINISTRATOR, Caller, OWNER, READER, SUBSCRIPTION, World};
 
 /// Every way of changing something, on things that are there.
 async fn changes(world: &World) -> Vec<(Method, String, Value)> {
@@ -107,11 +107,65 @@ async fn an_owner_of_a_subscription_creates_applications_and_takes_over_none() {
 }
 
 #[tokio::test]
+async fn who_may_assign_some_roles_alone_administers_nothing() {
+    const ROLE: &str = "@Request[Microsoft.Authorization/roleAssignments:RoleDefinitionId]";
+    let world = World::start().await;
+    let changes = changes(&world).await;
+    for condition in [
+        format!("NOT {ROLE} ForAnyOfAnyValues:GuidEquals {{8e3af657-a8ff-443c-a75c-2fe8c4bcb635}}"),
+        format!("{ROLE} ForAnyOfAnyValues:GuidEquals {{acdd72a7-3385-48ef-bd42-f606fba81ae7}}"),
+        format!("NotExists {ROLE} OR {ROLE} GuidEquals acdd72a7-3385-48ef-bd42-f606fba81ae7"),
+    ] {
+        for scope in [ResourceId::root(), ResourceId::of_subscription(SUBSCRIPTION)] {
+            let delegate = world.application("delegate").await;
+            world.assign_if(delegate.id, ACCESS_ADMINISTRATOR, scope, Some(&condition)).await;
+            assert_eq!(try_all(&delegate, &changes).await, Vec::<String>::new(), "{condition}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn an_administrator_may_do_everything() {
     let world = World::start().await;
     let changes = changes(&world).await;
     let admin = world.administrator().await;
     assert_eq!(try_all(&admin, &changes).await.len(), changes.len());
+}
+
+#[tokio::test]
+async fn the_last_owner_is_neither_deleted_nor_switched_off() {
+    let world = World::start().await;
+    let admin = world.administrator().await;
+    let anna = world.user("anna").await;
+    let group = admin.post("/groups", json!({"displayName": "owners"})).await.expect(StatusCode::CREATED);
+    let group: PrincipalId = group["id"].as_str().unwrap().parse().unwrap();
+    let apps = admin.list("/applications").await;
+    let [own, application, crowd] = [
+        format!("/servicePrincipals/{}", admin.id),
+        format!("/applications/{}", apps[0]["id"].as_str().unwrap()),
+        format!("/groups/{group}"),
+    ];
+    let refused = async || {
+        for path in [&own, &application] {
+            assert_eq!(admin.delete(path).await.refused(StatusCode::BAD_REQUEST), "Request_BadRequest", "{path}");
+        }
+        let answer = admin.patch(&own, json!({"accountEnabled": false})).await;
+        assert_eq!(answer.refused(StatusCode::BAD_REQUEST), "Request_BadRequest");
+        admin.get(&own).await;
+    };
+    refused().await;
+    world.assign(group, OWNER, ResourceId::root()).await;
+    refused().await;
+    let reference = json!({"@odata.id": format!("https://x/directoryObjects/{}", anna.id)});
+    admin.post(&format!("{crowd}/members/$ref"), reference).await.expect(StatusCode::NO_CONTENT);
+    admin.delete(&own).await.expect(StatusCode::NO_CONTENT);
+
+    // Now it is the group, and whoever is in it.
+    for path in [&crowd, &format!("{crowd}/members/{}/$ref", anna.id), &format!("/users/{}", anna.id)] {
+        assert_eq!(anna.delete(path).await.refused(StatusCode::BAD_REQUEST), "Request_BadRequest", "{path}");
+    }
+    let answer = anna.patch(&format!("/users/{}", anna.id), json!({"accountEnabled": false})).await;
+    assert_eq!(answer.refused(StatusCode::BAD_REQUEST), "Request_BadRequest");
 }
 
 #[tokio::test]

@@ -143,14 +143,25 @@ impl World {
     }
 
     pub(crate) async fn assign(&self, principal_id: PrincipalId, role: u128, scope: ResourceId) {
+        self.assign_if(principal_id, role, scope, None).await;
+    }
+
+    /// Assigns a role, which counts when a condition holds.
+    pub(crate) async fn assign_if(
+        &self,
+        principal_id: PrincipalId,
+        role: u128,
+        scope: ResourceId,
+        condition: Option<&str>,
+    ) {
         let row = RoleAssignmentRow {
             id: Uuid::new_v4(),
             scope,
             principal_id,
             principal_type: "ServicePrincipal".into(),
             role_id: Uuid::from_u128(role),
-            condition: None,
-            condition_version: None,
+            condition: condition.map(str::to_owned),
+            condition_version: condition.map(|_| "2.0".to_owned()),
             description: None,
             created_at: self.clock.now(),
             updated_at: self.clock.now(),
@@ -246,6 +257,7 @@ pub(crate) fn names(objects: &[Value]) -> Vec<&str> {
     objects.iter().map(|object| object["displayName"].as_str().unwrap()).collect()
 }
 
-/// The built-in roles Owner and Reader.
+/// The built-in roles Owner, Role Based Access Control Administrator and Reader.
 pub(crate) const OWNER: u128 = 0x8e3af657_a8ff_443c_a75c_2fe8c4bcb635;
+pub(crate) const ACCESS_ADMINISTRATOR: u128 = 0xf58310d9_a9f6_439a_9e8d_f62e7b41a168;
 pub(crate) const READER: u128 = 0xacdd72a7_3385_48ef_bd42_f606fba81ae7;
