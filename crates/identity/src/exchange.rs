@@ -6,6 +6,7 @@ use wharf_metadata::RegistryRow;
 use wharf_model::{Client, PrincipalId};
 
 use crate::caller::{Caller, Proof};
+use crate::directory::SignedIn;
 use crate::identity::Identity;
 use crate::oidc::RefreshError;
 use crate::{AuthError, Error, IssueError, Principal, TokenProblem};
@@ -73,7 +74,7 @@ impl Identity {
     ) -> Result<(Arc<Caller>, String), ExchangeError> {
         // Before anything is read that the rights are worked out from.
         let version = self.parts().database.access_version().await.map_err(Error::from)?;
-        let principal = match exchanged {
+        let (principal, generation) = match exchanged {
             Exchanged::AccessToken(token) => {
                 let verified = match self.verify_principal_token(token).await {
                     Ok(verified) => verified,
@@ -89,11 +90,11 @@ impl Identity {
                         return Err(ExchangeError::ManagementTokensDisabled);
                     }
                 }
-                verified.principal.clone()
+                (verified.principal.clone(), verified.generation)
             }
             // Whatever it was issued for, a refresh token is good for the audience of registries.
             Exchanged::RefreshToken(token) => match self.use_refresh_token(token, AZURE_CLI).await {
-                Ok(refreshed) => refreshed.authentication.principal,
+                Ok(refreshed) => (refreshed.authentication.principal, refreshed.authentication.generation),
                 Err(RefreshError::Unavailable(error)) => return Err(error.into()),
                 Err(RefreshError::Expired) => return Err(invalid(TokenProblem::Expired)),
                 Err(RefreshError::Revoked) => return Err(invalid(TokenProblem::Revoked)),
@@ -102,7 +103,10 @@ impl Identity {
         };
         check_tenant(&principal, tenant)?;
         let id = principal.id;
-        let signed_in = self.find_signed_in(id).await?.ok_or_else(|| invalid(TokenProblem::Revoked))?;
+        // The credentials may have been replaced since the token was looked at: what it was issued for is what counts.
+        let standing = self.find_signed_in(id).await?.filter(|standing| generation >= standing.generation);
+        let principal = standing.ok_or_else(|| invalid(TokenProblem::Revoked))?.principal;
+        let signed_in = SignedIn { principal, generation };
         let caller = self.principal_caller(registry, signed_in, Proof::PrincipalToken, version).await?;
         let caller = Arc::new(caller.ok_or(ExchangeError::NoRights { principal: id })?);
         let caller = caller.at(self.environment_of(client));

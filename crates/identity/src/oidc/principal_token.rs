@@ -67,6 +67,9 @@ pub struct VerifiedToken {
     pub tenant_id: Uuid,
     /// When it expires.
     pub expires: Timestamp,
+    /// The generation of the credentials that it was issued for. What is issued on the strength of the token is of this
+    /// one, and dies with it.
+    pub generation: i64,
 }
 
 impl Identity {
@@ -161,6 +164,7 @@ impl Identity {
             audience: claims.audience.clone(),
             tenant_id: claims.tenant_id,
             expires: claims.expires,
+            generation: claims.generation,
         });
         let seen = Seen { version, claims, verified: verified.clone() };
         seen.check_time(now)?;

@@ -7,7 +7,7 @@ use wharf_model::{Action, PrincipalId, ResourceKind};
 
 use super::people::{ACR, TENANT};
 use super::setup::{Installation, LOGIN_SERVER, group_id, problem};
-use crate::{ExchangeError, Exchanged, TokenProblem, may};
+use crate::{AuthError, ExchangeError, Exchanged, TokenProblem, may};
 
 const ARM: &str = "https://management.example.com";
 
@@ -97,6 +97,33 @@ async fn only_tokens_for_registries_and_if_allowed_for_management_are_taken() {
     let [arm, acr] = [wharf.principal_token(robot.id, ARM).await, wharf.principal_token(robot.id, ACR).await];
     assert!(matches!(wharf.exchange(&arm, None).await, Err(ExchangeError::ManagementTokensDisabled)));
     wharf.exchange(&acr, None).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_gives_nothing_that_outlives_its_own_generation() {
+    let wharf = Installation::start().await;
+    let robot = wharf.robot().await;
+    wharf.assign(robot.id, "AcrPull", &group_id()).await;
+    let token = wharf.principal_token(robot.id, ARM).await;
+    // After the token was looked at, and before anything is given for it.
+    let start_anew = |_: &str| {
+        tokio::task::block_in_place(|| {
+            tokio::runtime::Handle::current().block_on(async {
+                for is_enabled in [false, true] {
+                    let switch = move |row: &mut wharf_metadata::PrincipalRow| {
+                        row.is_enabled = is_enabled;
+                        Ok(())
+                    };
+                    wharf.identity.update_principal(robot.id, switch).await.unwrap();
+                }
+            });
+        });
+        true
+    };
+    let exchanged = Exchanged::AccessToken(&token);
+    let refusal = wharf.identity.exchange(&wharf.contoso, LOGIN_SERVER, exchanged, None, None, start_anew).await;
+    let Err(ExchangeError::InvalidToken(error)) = refusal else { panic!("{refusal:?}") };
+    assert!(matches!(error, AuthError::InvalidToken(TokenProblem::Revoked)), "{error}");
 }
 
 #[tokio::test]
