@@ -399,7 +399,13 @@ impl Worker {
             }
         }
 
-        let blobs: BTreeMap<&String, &super::oracle::Blob> = states().flat_map(|state| &state.blobs).collect();
+        // Of a blob whose next push was under way it is not known which lease it has: it may be the one before, which may
+        // have run out, while the push never reached the server.
+        let mut blobs: BTreeMap<&String, super::oracle::Blob> = BTreeMap::new();
+        for (digest, blob) in states().flat_map(|state| &state.blobs) {
+            let known = blobs.entry(digest).or_insert_with(|| blob.clone());
+            known.since = known.since.min(blob.since);
+        }
         let mut gone = Vec::new();
         for (digest, blob) in blobs {
             let answer = client.get(&format!("/v2/{}/blobs/{digest}", self.name))?;
