@@ -1,8 +1,11 @@
 //! Role assignments and the roles that users defined.
 
 use uuid::Uuid;
-use wharf_metadata::{AssignmentFilter, Database, RoleAssignmentRow, RoleDefinitionRow, roles};
-use wharf_model::{PrincipalId, ResourceId, Timestamp};
+use wharf_metadata::directory::{groups, principals};
+use wharf_metadata::{
+    AssignmentFilter, Database, OwnedScopes, PrincipalRow, RoleAssignmentRow, RoleDefinitionRow, roles,
+};
+use wharf_model::{PrincipalId, PrincipalKind, ResourceId, Timestamp};
 
 use crate::suite::{NOW, read, write};
 
@@ -13,6 +16,7 @@ all_engines!(
     what_is_at_and_below_a_scope_goes_with_it,
     defined_roles_have_names_of_their_own,
     many_principals_are_asked_for_at_once,
+    scopes_are_owned_by_those_who_can_sign_in,
 );
 
 const SUB: &str = "/subscriptions/7a1f0a52-0000-4000-8000-000000000001";
@@ -225,4 +229,59 @@ pub(crate) async fn many_principals_are_asked_for_at_once(db: Database) {
     let same = everybody.clone();
     assert_eq!(read!(db, c => async move { roles::list_held(c, &same, &[&key]).await }).unwrap().len(), 1);
     assert_eq!(read!(db, c => roles::list_held_anywhere(c, &everybody)).unwrap().len(), 1);
+}
+
+pub(crate) async fn scopes_are_owned_by_those_who_can_sign_in(db: Database) {
+    for (number, kind, is_enabled) in [
+        (1, PrincipalKind::ServicePrincipal, true),
+        (2, PrincipalKind::User, false),
+        (3, PrincipalKind::ManagedIdentity, true),
+        (4, PrincipalKind::Group, true),
+        (5, PrincipalKind::Group, true),
+        (6, PrincipalKind::User, true),
+    ] {
+        let row = PrincipalRow {
+            id: principal(number),
+            kind,
+            tenant_id: id(1),
+            display_name: "x".into(),
+            user_name: None,
+            app_id: None,
+            resource_id: None,
+            is_enabled,
+            generation: 1,
+            properties: Default::default(),
+            created_at: NOW,
+            updated_at: NOW,
+        };
+        assert!(write!(db, c => principals::insert(c, &row)).unwrap());
+    }
+    let owned = async || write!(db, c => OwnedScopes::read(c, id(7))).unwrap();
+    let nobody = owned().await;
+    let limited = RoleAssignmentRow { condition: Some("x".into()), ..assignment(10, "/", 1, 7) };
+    for row in [
+        limited,
+        assignment(11, "~", 1, 8),
+        assignment(12, "~/resourceGroups/Rg", 1, 7),
+        assignment(13, "/", 2, 7),
+        assignment(14, "/", 3, 7),
+        assignment(15, "/", 4, 7),
+    ] {
+        assert!(insert(&db, row).await);
+        assert_eq!(owned().await, nobody);
+    }
+    assert!(insert(&db, assignment(16, "~", 1, 7)).await);
+    let of_subscription = owned().await;
+    assert_eq!((of_subscription.lost_by(&nobody), nobody.lost_by(&of_subscription)), (Some(SUB), None));
+    // The group has another in it, and that the first again and a user.
+    for (group, member) in [(4, 5), (5, 4), (5, 6)] {
+        assert!(write!(db, c => groups::add_member(c, principal(group), principal(member))).unwrap());
+    }
+    assert!(write!(db, c => roles::delete_assignment(c, id(16))).unwrap());
+    let of_everything = owned().await;
+    assert_eq!(of_subscription.lost_by(&of_everything), None, "who owns everything owns the subscription");
+    assert_eq!(of_everything.lost_by(&of_subscription), Some("/"));
+
+    let at = write!(db, c => roles::list_scopes_of_role(c, id(7))).unwrap();
+    assert_eq!(at, [ResourceId::root(), scope("~/resourceGroups/Rg")]);
 }
