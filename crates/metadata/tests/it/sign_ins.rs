@@ -225,7 +225,7 @@ pub(crate) async fn issuers_take_their_rules_along(db: Database) {
 
     assert!(write!(db, c => federation::delete_issuer(c, Uuid::from_u128(1))).unwrap());
     assert!(!write!(db, c => federation::delete_issuer(c, Uuid::from_u128(1))).unwrap());
-    assert_eq!(read!(db, c => federation::list_rules(c)).unwrap(), [second.clone()]);
+    assert_eq!(read!(db, c => federation::list_rules(c)).unwrap(), std::slice::from_ref(&second));
     assert!(write!(db, c => federation::delete_rule(c, second.id)).unwrap());
     assert!(!write!(db, c => federation::delete_rule(c, second.id)).unwrap());
 }
