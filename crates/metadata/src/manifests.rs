@@ -37,7 +37,7 @@ pub struct NewManifest<'a> {
     pub subject: Option<&'a Digest>,
     /// Its annotations, a JSON object.
     pub annotations: Option<&'a str>,
-    /// The sum of the sizes of config and layers.
+    /// The sum of the sizes of config and layers; for an index, of what it lists.
     pub image_size_bytes: u64,
     /// What its config says of the platform, if that is known.
     pub platform: Option<NewPlatform<'a>>,
@@ -234,6 +234,28 @@ pub async fn find_many(
         found.extend(rows.into_iter().map(|(digest, id)| (digest, ManifestId(id))));
     }
     Ok(found)
+}
+
+/// The sizes of the images that these manifests are, together.
+///
+/// # Errors
+/// When the database fails.
+pub async fn sum_image_sizes(c: &mut Connection, ids: &[ManifestId]) -> Result<u64, Error> {
+    let mut total = 0u64;
+    for part in ids.chunks(VALUES_PER_STATEMENT) {
+        let list = placeholder_list(1, part.len());
+        let sql = format!("SELECT image_size_bytes FROM manifests WHERE id IN ({list})");
+        let sizes: Vec<i64> = on_engine!(&mut *c, c => {
+            let mut query = sqlx::query_scalar(AssertSqlSafe(sql));
+            for id in part {
+                query = query.bind(id.0);
+            }
+            query.fetch_all(c).await?
+        });
+        // Sizes are what manifests say; nothing keeps them from adding up to more than there is.
+        total = sizes.iter().fold(total, |total, &size| total.saturating_add(u64::try_from(size).unwrap_or(0)));
+    }
+    Ok(total.min(i64::MAX as u64))
 }
 
 /// The manifests whose subject this digest is.

@@ -118,13 +118,8 @@ impl Artifacts {
                 let Some(id) = repositories::find_shown(c, registry, &repository).await? else {
                     return Err(AttributesError::RepositoryUnknown(repository));
                 };
-                let Some(found) = attributes::find_manifest(c, id, &digest).await? else {
-                    return Err(AttributesError::ManifestUnknown { repository, digest });
-                };
-                let tags = attributes::list_tags_of_manifest(c, &[found.id]).await?;
-                let bytes = attributes::find_manifest_bytes(c, found.id).await?.unwrap_or_default();
-                let tags = tags.into_iter().map(|(_, name)| name).collect();
-                Ok(DescribedManifest { related: related(&found.media_type, &bytes), attributes: found, tags })
+                let found = describe(c, id, &digest).await?;
+                found.ok_or(AttributesError::ManifestUnknown { repository, digest })
             })
         });
         read.await
@@ -164,6 +159,19 @@ impl Artifacts {
         });
         read.await
     }
+}
+
+/// A manifest with its tags and what it lists.
+pub(crate) async fn describe(
+    c: &mut Connection,
+    repository: RepositoryId,
+    digest: &Digest,
+) -> Result<Option<DescribedManifest>, wharf_metadata::Error> {
+    let Some(attributes) = attributes::find_manifest(c, repository, digest).await? else { return Ok(None) };
+    let tags = attributes::list_tags_of_manifest(c, &[attributes.id]).await?;
+    let bytes = attributes::find_manifest_bytes(c, attributes.id).await?.unwrap_or_default();
+    let tags = tags.into_iter().map(|(_, name)| name).collect();
+    Ok(Some(DescribedManifest { related: related(&attributes.media_type, &bytes), attributes, tags }))
 }
 
 /// What is listed.

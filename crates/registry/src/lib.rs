@@ -36,7 +36,7 @@ pub use attributes::{DescribedManifest, RelatedManifest, cursor};
 pub use blobs::{BlobContent, BlobInfo, DeleteBlobError};
 pub use error::Error;
 pub use lists::{Listing, Page};
-pub use locks::{AttributesError, ContentError, Lockable, Locked};
+pub use locks::{AttributesError, ContentError, Locked};
 pub use manifests::{DeleteManifestError, Manifest, PutManifest, PutManifestError, PutOutcome};
 pub use repositories::{DeleteRepositoryError, DeletedRepository};
 pub use upkeep::{CollectReport, ObjectHold, VerifyReport};

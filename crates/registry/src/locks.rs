@@ -13,13 +13,14 @@
 //! | change of a tag's or a manifest's locks | repository `write` |
 //!
 //! Whether a push may set a tag on a manifest is not asked of the manifest: that changes the tag.
-//! Source: `acr/semantics.md` 4.1; what it leaves open is in `docs/decisions/0026-locks.md`.
+//! Source: `acr/semantics.md` 4.1; what it leaves open is in `docs/decisions/0031-locks.md`.
 
-use wharf_metadata::attributes::{self, LockedItem};
+use wharf_metadata::attributes::{self, LockedItem, RepositoryAttributes, TagAttributes};
 use wharf_metadata::changes::{self, Kind, NewChange};
 use wharf_metadata::{Connection, repositories};
 use wharf_model::{Digest, Locks, LocksChange, ManifestId, RegistryId, RepositoryId, RepositoryName, Tag, Timestamp};
 
+use crate::attributes::{DescribedManifest, describe};
 use crate::cache::key;
 use crate::{Artifacts, Error, Target};
 
@@ -53,17 +54,6 @@ pub enum Locked {
         /// Its digest.
         digest: String,
     },
-}
-
-/// What has locks in a repository.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Lockable {
-    /// The repository itself.
-    Repository,
-    /// A tag.
-    Tag(Tag),
-    /// A manifest.
-    Manifest(Digest),
 }
 
 /// Why attributes are not shown, or locks not changed.
@@ -109,106 +99,161 @@ impl From<wharf_metadata::Error> for AttributesError {
 }
 
 impl Artifacts {
-    /// Changes the locks of a repository, a tag or a manifest. What the change does not name stays; one that changes nothing
-    /// is no change.
+    /// Changes the locks of a repository, and returns it as it is then. What the change does not name stays; one that changes
+    /// nothing is no change. So with the two below.
     ///
     /// # Errors
     /// [`AttributesError`].
-    pub async fn update_locks(
+    pub async fn update_repository(
         &self,
         target: Target<'_>,
-        what: &Lockable,
         change: LocksChange,
         actor: &str,
-    ) -> Result<(), AttributesError> {
-        let update = Update {
+    ) -> Result<RepositoryAttributes, AttributesError> {
+        let update = self.update(target, change, actor);
+        let write = self.inner.database.write(move |c| {
+            Box::pin(async move {
+                let (id, before) = update.open(c).await?;
+                let after = update.change.of(before);
+                if after != before {
+                    attributes::put_repository_locks(c, id, after).await?;
+                    update.log(c, Kind::RepositoryUpdate, None, None).await?;
+                }
+                let found = attributes::find_repository(c, update.registry, &update.repository).await?;
+                let found = found.ok_or(AttributesError::RepositoryUnknown(update.repository))?;
+                Ok::<_, AttributesError>((found, closes(before, after)))
+            })
+        });
+        let (found, is_closed) = write.await?;
+        if is_closed {
+            self.inner.caches.forget_content();
+        }
+        Ok(found)
+    }
+
+    /// Changes the locks of a tag.
+    ///
+    /// # Errors
+    /// [`AttributesError`].
+    pub async fn update_tag(
+        &self,
+        target: Target<'_>,
+        tag: &Tag,
+        change: LocksChange,
+        actor: &str,
+    ) -> Result<TagAttributes, AttributesError> {
+        let (update, wanted) = (self.update(target, change, actor), tag.clone());
+        let write = self.inner.database.write(move |c| {
+            Box::pin(async move {
+                let id = update.open_for_content(c).await?;
+                let Some(mut found) = attributes::find_tag(c, id, &wanted).await? else {
+                    return Err(AttributesError::TagUnknown { repository: update.repository, tag: wanted });
+                };
+                let before = found.locks;
+                found.locks = update.change.of(before);
+                if found.locks != before {
+                    attributes::put_tag_locks(c, id, &wanted, found.locks).await?;
+                    let digest = found.digest.parse().ok();
+                    update.log(c, Kind::TagUpdate, Some(&wanted), digest.as_ref()).await?;
+                }
+                let is_closed = closes(before, found.locks);
+                Ok::<_, AttributesError>((found, is_closed))
+            })
+        });
+        let (found, is_closed) = write.await?;
+        if is_closed {
+            self.inner.caches.manifests.invalidate(&key(target.registry.id, target.repository, ':', tag.as_str()));
+        }
+        Ok(found)
+    }
+
+    /// Changes the locks of a manifest.
+    ///
+    /// # Errors
+    /// [`AttributesError`].
+    pub async fn update_manifest(
+        &self,
+        target: Target<'_>,
+        digest: &Digest,
+        change: LocksChange,
+        actor: &str,
+    ) -> Result<DescribedManifest, AttributesError> {
+        let (update, wanted) = (self.update(target, change, actor), digest.clone());
+        let write = self.inner.database.write(move |c| {
+            Box::pin(async move {
+                let id = update.open_for_content(c).await?;
+                let Some(mut found) = describe(c, id, &wanted).await? else {
+                    let repository = update.repository;
+                    return Err(AttributesError::ManifestUnknown { repository, digest: wanted });
+                };
+                let before = found.attributes.locks;
+                let after = update.change.of(before);
+                if after != before {
+                    attributes::put_manifest_locks(c, id, &wanted, after).await?;
+                    update.log(c, Kind::ManifestUpdate, None, Some(&wanted)).await?;
+                }
+                found.attributes.locks = after;
+                Ok::<_, AttributesError>((found, closes(before, after)))
+            })
+        });
+        let (found, is_closed) = write.await?;
+        if is_closed {
+            // It may be remembered under any of its tags.
+            self.inner.caches.manifests.invalidate_all();
+        }
+        Ok(found)
+    }
+
+    fn update(&self, target: Target<'_>, change: LocksChange, actor: &str) -> Update {
+        Update {
             registry: target.registry.id,
             repository: target.repository.clone(),
-            what: what.clone(),
             change,
             actor: actor.to_owned(),
             now: self.now(),
-        };
-        let is_closed = self.inner.database.write(move |c| Box::pin(async move { update.run(c).await })).await?;
-        // What may not be pulled is never remembered, so that only the other direction needs forgetting.
-        if is_closed {
-            let caches = &self.inner.caches;
-            match what {
-                Lockable::Repository => caches.forget_content(),
-                Lockable::Tag(tag) => {
-                    caches.manifests.invalidate(&key(target.registry.id, target.repository, ':', tag.as_str()));
-                }
-                // It may be remembered under any of its tags.
-                Lockable::Manifest(_) => caches.manifests.invalidate_all(),
-            }
         }
-        Ok(())
     }
+}
+
+/// Whether something may not be pulled any more that could be pulled before. What may not be pulled is never remembered, so
+/// that only this direction needs forgetting.
+fn closes(before: Locks, after: Locks) -> bool {
+    before.read_enabled && !after.read_enabled
 }
 
 /// A change of locks that is to be written.
 struct Update {
     registry: RegistryId,
     repository: RepositoryName,
-    what: Lockable,
     change: LocksChange,
     actor: String,
     now: Timestamp,
 }
 
 impl Update {
-    /// Returns whether something may not be pulled any more that could be pulled before.
-    async fn run(self, c: &mut Connection) -> Result<bool, AttributesError> {
+    /// Takes the repository's row, and returns its own locks.
+    async fn open(&self, c: &mut Connection) -> Result<(RepositoryId, Locks), AttributesError> {
         let unknown = || AttributesError::RepositoryUnknown(self.repository.clone());
-        let found = repositories::find_shown(c, self.registry, &self.repository).await?.ok_or_else(unknown)?;
-        let own = repositories::lock(c, found).await?.ok_or_else(unknown)?;
-        if self.what != Lockable::Repository && !own.write_enabled {
-            return Err(Locked::Repository(self.repository).into());
-        }
-        let (before, digest) = match &self.what {
-            Lockable::Repository => (own, None),
-            Lockable::Tag(tag) => {
-                let Some(row) = attributes::find_tag(c, found, tag).await? else {
-                    return Err(AttributesError::TagUnknown { repository: self.repository, tag: tag.clone() });
-                };
-                (row.locks, row.digest.parse().ok())
-            }
-            Lockable::Manifest(digest) => {
-                let Some(row) = attributes::find_manifest(c, found, digest).await? else {
-                    let digest = digest.clone();
-                    return Err(AttributesError::ManifestUnknown { repository: self.repository, digest });
-                };
-                (row.locks, Some(digest.clone()))
-            }
-        };
-        let after = self.change.of(before);
-        if after != before {
-            self.put(c, found, after, digest.as_ref()).await?;
-        }
-        Ok(before.read_enabled && !after.read_enabled)
+        let id = repositories::find_shown(c, self.registry, &self.repository).await?.ok_or_else(unknown)?;
+        let locks = repositories::lock(c, id).await?.ok_or_else(unknown)?;
+        Ok((id, locks))
     }
 
-    async fn put(
+    /// The same, for changing something in it.
+    async fn open_for_content(&self, c: &mut Connection) -> Result<RepositoryId, AttributesError> {
+        match self.open(c).await? {
+            (id, locks) if locks.write_enabled => Ok(id),
+            _ => Err(Locked::Repository(self.repository.clone()).into()),
+        }
+    }
+
+    async fn log(
         &self,
         c: &mut Connection,
-        repository: RepositoryId,
-        locks: Locks,
+        kind: Kind,
+        tag: Option<&Tag>,
         digest: Option<&Digest>,
     ) -> Result<(), wharf_metadata::Error> {
-        let (kind, tag) = match &self.what {
-            Lockable::Repository => {
-                attributes::put_repository_locks(c, repository, locks).await?;
-                (Kind::RepositoryUpdate, None)
-            }
-            Lockable::Tag(tag) => {
-                attributes::put_tag_locks(c, repository, tag, locks).await?;
-                (Kind::TagUpdate, Some(tag))
-            }
-            Lockable::Manifest(digest) => {
-                attributes::put_manifest_locks(c, repository, digest, locks).await?;
-                (Kind::ManifestUpdate, None)
-            }
-        };
         let (actor, repository) = (self.actor.as_str(), Some(&self.repository));
         let change = NewChange { kind, actor, repository, tag, digest, changed_at: self.now };
         changes::append(c, self.registry, &[change]).await

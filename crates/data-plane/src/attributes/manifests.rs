@@ -3,7 +3,7 @@
 use serde::Serialize;
 use wharf_model::{Digest, Locks, RepositoryName};
 use wharf_oci::PageQuery;
-use wharf_registry::{DescribedManifest, Lockable, RelatedManifest};
+use wharf_registry::{DescribedManifest, RelatedManifest};
 
 use super::change;
 use crate::answer::Answer;
@@ -99,7 +99,6 @@ pub(crate) async fn update(
     digest: &Digest,
 ) -> Answer {
     let change = change::read(body).await?;
-    let what = Lockable::Manifest(digest.clone());
-    call.artifacts().update_locks(call.target(repository), &what, change, call.caller.name()).await?;
-    get(call, repository, digest).await
+    let found = call.artifacts().update_manifest(call.target(repository), digest, change, call.caller.name()).await?;
+    super::answer(call, repository, One { manifest: Shown::of(&found) })
 }

@@ -2,8 +2,8 @@
 
 use http::StatusCode;
 use serde::Serialize;
+use wharf_metadata::attributes::RepositoryAttributes;
 use wharf_model::{Locks, RepositoryName};
-use wharf_registry::Lockable;
 
 use super::change;
 use crate::answer::{self, Answer};
@@ -23,6 +23,10 @@ struct Repository {
 /// `GET`.
 pub(crate) async fn get(call: &Call<'_>, repository: &RepositoryName) -> Answer {
     let found = call.artifacts().describe_repository(call.target(repository)).await?;
+    show(call, repository, &found)
+}
+
+fn show(call: &Call<'_>, repository: &RepositoryName, found: &RepositoryAttributes) -> Answer {
     let content = Repository {
         created_time: found.created_at.to_string(),
         last_update_time: found.updated_at.to_string(),
@@ -36,9 +40,8 @@ pub(crate) async fn get(call: &Call<'_>, repository: &RepositoryName) -> Answer 
 /// `PATCH`.
 pub(crate) async fn update(call: &Call<'_>, body: &mut RequestBody, repository: &RepositoryName) -> Answer {
     let change = change::read(body).await?;
-    let what = Lockable::Repository;
-    call.artifacts().update_locks(call.target(repository), &what, change, call.caller.name()).await?;
-    get(call, repository).await
+    let found = call.artifacts().update_repository(call.target(repository), change, call.caller.name()).await?;
+    show(call, repository, &found)
 }
 
 #[derive(Serialize)]

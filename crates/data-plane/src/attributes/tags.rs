@@ -5,7 +5,7 @@ use serde::Serialize;
 use wharf_metadata::attributes::TagAttributes;
 use wharf_model::{Digest, Locks, Reference, RepositoryName, Tag};
 use wharf_oci::{Code, OciError, PageQuery};
-use wharf_registry::{DeleteManifestError, Lockable};
+use wharf_registry::DeleteManifestError;
 
 use super::change;
 use crate::answer::{self, Answer};
@@ -71,9 +71,8 @@ pub(crate) async fn get(call: &Call<'_>, repository: &RepositoryName, tag: &Tag)
 /// `PATCH` of one.
 pub(crate) async fn update(call: &Call<'_>, body: &mut RequestBody, repository: &RepositoryName, tag: &Tag) -> Answer {
     let change = change::read(body).await?;
-    let what = Lockable::Tag(tag.clone());
-    call.artifacts().update_locks(call.target(repository), &what, change, call.caller.name()).await?;
-    get(call, repository, tag).await
+    let found = call.artifacts().update_tag(call.target(repository), tag, change, call.caller.name()).await?;
+    super::answer(call, repository, One { tag: Shown::of(&found) })
 }
 
 /// `DELETE` of one; its manifest stays (`acr/data-plane.md` 4.5).

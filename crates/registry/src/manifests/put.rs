@@ -9,7 +9,7 @@ use wharf_metadata::{Connection, blobs, repositories, tags};
 use wharf_model::{
     Algorithm, BlobId, Digest, ManifestId, Reference, RegistryId, RepositoryId, RepositoryName, Tag, Timestamp,
 };
-use wharf_oci::{ManifestError, ParsedManifest};
+use wharf_oci::{MAX_SIZE_BYTES, ManifestError, ParsedManifest};
 
 use crate::cache::key;
 use crate::locks::Locked;
@@ -163,7 +163,8 @@ impl Push {
         let repository = found.id;
         let blobs = self.find_blobs(c, repository).await?;
         let children = self.find_children(c, repository).await?;
-        let (manifest, is_new) = self.insert(c, repository).await?;
+        let size_bytes = self.parsed.image_size_bytes.saturating_add(manifests::sum_image_sizes(c, &children).await?);
+        let (manifest, is_new) = self.insert(c, repository, size_bytes.min(MAX_SIZE_BYTES)).await?;
         if is_new {
             manifests::insert_blobs(c, repository, manifest, &blobs).await?;
             manifests::insert_children(c, manifest, &children).await?;
@@ -215,6 +216,7 @@ impl Push {
         &self,
         c: &mut Connection,
         repository: RepositoryId,
+        image_size_bytes: u64,
     ) -> Result<(ManifestId, bool), wharf_metadata::Error> {
         let annotations = self
             .parsed
@@ -228,7 +230,7 @@ impl Push {
             config_media_type: self.parsed.config_media_type.as_deref(),
             subject: self.parsed.subject.as_ref().map(|subject| &subject.digest),
             annotations: annotations.as_deref(),
-            image_size_bytes: self.parsed.image_size_bytes,
+            image_size_bytes,
             platform: self.platform.as_ref().map(Platform::as_new),
             bytes: &self.bytes,
         };

@@ -2,7 +2,7 @@
 
 use crate::world::{IMAGE, World, image};
 use wharf_model::LocksChange;
-use wharf_registry::{Lockable, Target};
+use wharf_registry::Target;
 
 #[tokio::test]
 async fn a_process_hears_what_another_one_changed() {
@@ -58,18 +58,22 @@ async fn a_process_hears_of_locks_that_another_one_set() {
     let name = "app".parse().unwrap();
     let target = Target { registry: &world.registry, repository: &name };
     let tag: wharf_model::Tag = "v1".parse().unwrap();
-    for what in [Lockable::Repository, Lockable::Tag(tag), Lockable::Manifest(digest)] {
+    for what in ["repository", "tag", "manifest"] {
         let cursor = other.artifacts.last_change().await.unwrap();
         assert!(other.manifest("app", "v1").await.is_some());
         assert!(other.read_blob("app", &layer).await.is_some());
         for read_enabled in [false, true] {
             let change = LocksChange { read_enabled: Some(read_enabled), ..LocksChange::default() };
-            world.artifacts.update_locks(target, &what, change, "test").await.unwrap();
+            match what {
+                "repository" => drop(world.artifacts.update_repository(target, change, "test").await.unwrap()),
+                "tag" => drop(world.artifacts.update_tag(target, &tag, change, "test").await.unwrap()),
+                _ => drop(world.artifacts.update_manifest(target, &digest, change, "test").await.unwrap()),
+            }
             other.artifacts.follow_changes(cursor).await.unwrap();
             let pulled = other.artifacts.get_manifest(target, &"v1".parse().unwrap()).await;
-            assert_eq!(pulled.is_ok(), read_enabled, "{what:?}");
-            let is_open = read_enabled || what != Lockable::Repository;
-            assert_eq!(other.artifacts.open_blob(target, &layer).await.is_ok(), is_open, "{what:?}");
+            assert_eq!(pulled.is_ok(), read_enabled, "{what}");
+            let is_open = read_enabled || what != "repository";
+            assert_eq!(other.artifacts.open_blob(target, &layer).await.is_ok(), is_open, "{what}");
         }
     }
     let cursor = other.artifacts.last_change().await.unwrap();
