@@ -13,8 +13,7 @@ pub use manifests::{
 };
 pub use repositories::{RepositoryAttributes, find_repository, list_names, put_repository_locks};
 pub use tags::{
-    LockedItem, TagAttributes, find_locked, find_tag, find_tag_time, list_tags, list_tags_of, list_tags_of_manifest,
-    put_tag_locks,
+    LockedItem, TagAttributes, find_locked, find_tag, find_tag_time, list_tags, list_tags_of, put_tag_locks,
 };
 use wharf_model::{Locks, Timestamp};
 

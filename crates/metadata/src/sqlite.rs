@@ -85,6 +85,8 @@ impl Sqlite {
             .pragma("temp_store", "memory")
             .pragma("wal_autocheckpoint", "4000")
             .pragma("journal_size_limit", "67108864")
+            // A page of a list is handed over at once: to wait for each other costs more than the rows.
+            .row_buffer_size(1024)
             .statement_cache_capacity(256);
         // The writer comes first: it makes the file and its schema.
         let writer = SqlitePoolOptions::new()

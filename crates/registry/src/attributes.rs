@@ -1,24 +1,20 @@
 //! What the metadata API shows: repositories, tags and manifests with their attributes. Each list is one indexed query
 //! whose cost depends on the page alone, in the order of names as in that of time.
 
-use std::collections::HashMap;
-
 use wharf_metadata::attributes::{self, ManifestAttributes, Position, RepositoryAttributes, TagAttributes};
 use wharf_metadata::{Connection, repositories};
-use wharf_model::{Digest, ManifestId, RepositoryId, Tag, Timestamp};
+use wharf_model::{Digest, RepositoryId, Tag, Timestamp};
 use wharf_oci::{Order, ParsedManifest};
 
 use crate::locks::AttributesError;
 use crate::{Artifacts, Listing, Page, Target};
 
-/// A manifest with its tags.
+/// A manifest with what it lists.
 #[derive(Clone, Debug)]
 pub struct DescribedManifest {
-    /// The attributes of its own.
+    /// Its attributes.
     pub attributes: ManifestAttributes,
-    /// Its tags that are not hidden, in order.
-    pub tags: Vec<String>,
-    /// The manifests that an index lists; not looked for in lists.
+    /// The manifests that it lists, if it is an index.
     pub related: Vec<RelatedManifest>,
 }
 
@@ -134,44 +130,31 @@ impl Artifacts {
         target: Target<'_>,
         order: Order,
         page: Page,
-    ) -> Result<Listing<DescribedManifest>, AttributesError> {
+    ) -> Result<Listing<ManifestAttributes>, AttributesError> {
         let (registry, repository) = (target.registry.id, target.repository.clone());
-        let limit = page.limit;
+        let (limit, count) = (page.limit, page.count());
         let read = self.inner.database.read(move |c| {
             Box::pin(async move {
                 let Some(id) = repositories::find_shown(c, registry, &repository).await? else {
                     return Err(AttributesError::RepositoryUnknown(repository));
                 };
-                let count = page.count();
                 let after = position(c, order, page.last, id, Listed::Manifests).await?;
-                let listing = Listing::cut(attributes::list_manifests(c, id, &after, count).await?, limit);
-                let ids: Vec<ManifestId> = listing.items.iter().map(|manifest| manifest.id).collect();
-                let mut tags: HashMap<ManifestId, Vec<String>> = HashMap::with_capacity(ids.len());
-                for (id, name) in attributes::list_tags_of_manifest(c, &ids).await? {
-                    tags.entry(id).or_default().push(name);
-                }
-                let describe = |attributes: ManifestAttributes| {
-                    let tags = tags.remove(&attributes.id).unwrap_or_default();
-                    DescribedManifest { attributes, tags, related: Vec::new() }
-                };
-                Ok(Listing { items: listing.items.into_iter().map(describe).collect(), more: listing.more })
+                Ok(attributes::list_manifests(c, id, &after, count).await?)
             })
         });
-        read.await
+        Ok(Listing::cut(read.await?, limit))
     }
 }
 
-/// A manifest with its tags and what it lists.
+/// A manifest with what it lists.
 pub(crate) async fn describe(
     c: &mut Connection,
     repository: RepositoryId,
     digest: &Digest,
 ) -> Result<Option<DescribedManifest>, wharf_metadata::Error> {
     let Some(attributes) = attributes::find_manifest(c, repository, digest).await? else { return Ok(None) };
-    let tags = attributes::list_tags_of_manifest(c, &[attributes.id]).await?;
     let bytes = attributes::find_manifest_bytes(c, attributes.id).await?.unwrap_or_default();
-    let tags = tags.into_iter().map(|(_, name)| name).collect();
-    Ok(Some(DescribedManifest { related: related(&attributes.media_type, &bytes), attributes, tags }))
+    Ok(Some(DescribedManifest { related: related(&attributes.media_type, &bytes), attributes }))
 }
 
 /// What is listed.

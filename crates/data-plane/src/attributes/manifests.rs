@@ -1,6 +1,7 @@
 //! `/acr/v1/<name>/_manifests`: manifests with their attributes.
 
 use serde::Serialize;
+use wharf_metadata::attributes::ManifestAttributes;
 use wharf_model::{Digest, Locks, RepositoryName};
 use wharf_oci::PageQuery;
 use wharf_registry::{DescribedManifest, RelatedManifest};
@@ -42,26 +43,30 @@ struct Related<'a> {
 }
 
 impl<'a> Shown<'a> {
-    fn of(found: &'a DescribedManifest) -> Self {
-        let DescribedManifest { attributes, tags, related } = found;
+    fn of(found: &'a ManifestAttributes) -> Self {
+        Self {
+            digest: &found.digest,
+            image_size: found.image_size_bytes,
+            created_time: found.created_at.to_string(),
+            last_update_time: found.updated_at.to_string(),
+            architecture: found.architecture.as_deref(),
+            os: found.os.as_deref(),
+            media_type: &found.media_type,
+            config_media_type: found.config_media_type.as_deref(),
+            tags: &found.tags,
+            changeable_attributes: found.locks,
+            references: Vec::new(),
+        }
+    }
+
+    /// The same with what an index lists, which lists do not show.
+    fn whole(found: &'a DescribedManifest) -> Self {
         let relate = |related: &'a RelatedManifest| Related {
             digest: &related.digest,
             architecture: related.architecture.as_deref(),
             os: related.os.as_deref(),
         };
-        Self {
-            digest: &attributes.digest,
-            image_size: attributes.image_size_bytes,
-            created_time: attributes.created_at.to_string(),
-            last_update_time: attributes.updated_at.to_string(),
-            architecture: attributes.architecture.as_deref(),
-            os: attributes.os.as_deref(),
-            media_type: &attributes.media_type,
-            config_media_type: attributes.config_media_type.as_deref(),
-            tags,
-            changeable_attributes: attributes.locks,
-            references: related.iter().map(relate).collect(),
-        }
+        Self { references: found.related.iter().map(relate).collect(), ..Self::of(&found.attributes) }
     }
 }
 
@@ -81,14 +86,14 @@ pub(crate) async fn list(call: &Call<'_>, repository: &RepositoryName) -> Answer
     let target = call.target(repository);
     let listing = call.artifacts().list_manifest_attributes(target, query.order, page(&query)).await?;
     let manifests = listing.items.iter().take(query.limit).map(Shown::of).collect();
-    let last = listing.items.last().map(|found| (found.attributes.digest.as_str(), found.attributes.updated_at));
+    let last = listing.items.last().map(|found| (found.digest.as_str(), found.updated_at));
     super::answer_page(call, repository, &query, &listing, last, &[], Many { manifests })
 }
 
 /// `GET` of one.
 pub(crate) async fn get(call: &Call<'_>, repository: &RepositoryName, digest: &Digest) -> Answer {
     let found = call.artifacts().describe_manifest(call.target(repository), digest).await?;
-    super::answer(call, repository, One { manifest: Shown::of(&found) })
+    super::answer(call, repository, One { manifest: Shown::whole(&found) })
 }
 
 /// `PATCH` of one.
@@ -100,5 +105,5 @@ pub(crate) async fn update(
 ) -> Answer {
     let change = change::read(body).await?;
     let found = call.artifacts().update_manifest(call.target(repository), digest, change, call.caller.name()).await?;
-    super::answer(call, repository, One { manifest: Shown::of(&found) })
+    super::answer(call, repository, One { manifest: Shown::whole(&found) })
 }

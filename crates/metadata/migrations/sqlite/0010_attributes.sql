@@ -15,6 +15,9 @@ ALTER TABLE tags ADD COLUMN delete_enabled BOOLEAN NOT NULL DEFAULT TRUE;
 ALTER TABLE tags ADD COLUMN write_enabled  BOOLEAN NOT NULL DEFAULT TRUE;
 ALTER TABLE tags ADD COLUMN read_enabled   BOOLEAN NOT NULL DEFAULT TRUE;
 ALTER TABLE tags ADD COLUMN list_enabled   BOOLEAN NOT NULL DEFAULT TRUE;
+-- The tags of a manifest are read from the index alone.
+DROP INDEX tags_by_manifest;
+CREATE INDEX tags_by_manifest ON tags (manifest_id, list_enabled, name);
 CREATE INDEX tags_by_time ON tags (repository_id, updated_at, name) WHERE list_enabled;
 
 ALTER TABLE manifests ADD COLUMN delete_enabled BOOLEAN NOT NULL DEFAULT TRUE;

@@ -7,7 +7,7 @@ use crate::connection::on_engine;
 use crate::manifests::NewPlatform;
 use crate::{Connection, Error};
 
-/// A manifest as the metadata API shows it, its tags apart.
+/// A manifest as the metadata API shows it.
 #[derive(Clone, Debug)]
 pub struct ManifestAttributes {
     /// Its row.
@@ -28,6 +28,8 @@ pub struct ManifestAttributes {
     pub created_at: Timestamp,
     /// When it was last pushed.
     pub updated_at: Timestamp,
+    /// Its tags that are not hidden, in order.
+    pub tags: Vec<String>,
     /// Its locks.
     pub locks: Locks,
 }
@@ -43,6 +45,7 @@ struct Columns {
     image_size_bytes: i64,
     created_at: i64,
     updated_at: i64,
+    tags: Option<String>,
     #[sqlx(flatten)]
     locks: LockColumns,
 }
@@ -59,6 +62,7 @@ impl From<Columns> for ManifestAttributes {
             image_size_bytes: row.image_size_bytes,
             created_at: Timestamp(row.created_at),
             updated_at: Timestamp(row.updated_at),
+            tags: row.tags.iter().flat_map(|tags| tags.split(' ')).map(str::to_owned).collect(),
             locks: row.locks.into(),
         }
     }
@@ -73,9 +77,12 @@ pub async fn find_manifest(
     repository: RepositoryId,
     digest: &Digest,
 ) -> Result<Option<ManifestAttributes>, Error> {
-    const SQL: &str = "SELECT id, digest, media_type, config_media_type, architecture, os, image_size_bytes,
-            created_at, updated_at, delete_enabled, write_enabled, read_enabled, list_enabled
-         FROM manifests WHERE repository_id = $1 AND digest = $2";
+    const SQL: &str = "SELECT m.id, m.digest, m.media_type, m.config_media_type, m.architecture, m.os,
+            m.image_size_bytes, m.created_at, m.updated_at,
+            m.delete_enabled, m.write_enabled, m.read_enabled, m.list_enabled,
+            (SELECT string_agg(t.name, ' ' ORDER BY t.name) FROM tags t
+                WHERE t.manifest_id = m.id AND t.list_enabled) AS tags
+         FROM manifests m WHERE m.repository_id = $1 AND m.digest = $2";
     let row: Option<Columns> =
         on_engine!(c, c => sqlx::query_as(SQL).bind(repository.0).bind(digest.as_str()).fetch_optional(c).await?);
     Ok(row.map(Into::into))
@@ -118,7 +125,9 @@ pub async fn list_manifests(
     let sql = in_order!(
         after,
         "SELECT m.id, m.digest, m.media_type, m.config_media_type, m.architecture, m.os, m.image_size_bytes,
-            m.created_at, m.updated_at, m.delete_enabled, m.write_enabled, m.read_enabled, m.list_enabled
+            m.created_at, m.updated_at, m.delete_enabled, m.write_enabled, m.read_enabled, m.list_enabled,
+            (SELECT string_agg(t.name, ' ' ORDER BY t.name) FROM tags t
+                WHERE t.manifest_id = m.id AND t.list_enabled) AS tags
          FROM manifests m WHERE m.repository_id = $1 AND m.list_enabled",
         "m",
         "digest"

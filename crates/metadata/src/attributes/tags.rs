@@ -131,32 +131,6 @@ pub async fn list_tags_of(
     Ok(rows.into_iter().map(Into::into).collect())
 }
 
-/// The tags, hidden ones apart, of each of these manifests: pairs in the order of names.
-///
-/// # Errors
-/// When the database fails.
-pub async fn list_tags_of_manifest(
-    c: &mut Connection,
-    manifests: &[ManifestId],
-) -> Result<Vec<(ManifestId, String)>, Error> {
-    let mut found = Vec::with_capacity(manifests.len());
-    for part in manifests.chunks(VALUES_PER_STATEMENT) {
-        let sql = format!(
-            "SELECT manifest_id, name FROM tags WHERE manifest_id IN ({}) AND list_enabled ORDER BY manifest_id, name",
-            placeholder_list(1, part.len())
-        );
-        let rows: Vec<(i64, String)> = on_engine!(&mut *c, c => {
-            let mut query = sqlx::query_as(AssertSqlSafe(sql));
-            for id in part {
-                query = query.bind(id.0);
-            }
-            query.fetch_all(c).await?
-        });
-        found.extend(rows.into_iter().map(|(id, name)| (ManifestId(id), name)));
-    }
-    Ok(found)
-}
-
 /// Sets the locks of a tag.
 ///
 /// # Errors

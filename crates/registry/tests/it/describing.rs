@@ -11,7 +11,7 @@ async fn platform(world: &World) -> (Option<String>, Option<String>) {
     let target = Target { registry: &world.registry, repository: &name };
     let page = Page { limit: 10, last: None };
     let mut listing = world.artifacts.list_manifest_attributes(target, Order::Lexical, page).await.unwrap();
-    let found = listing.items.pop().unwrap().attributes;
+    let found = listing.items.pop().unwrap();
     (found.architecture, found.os)
 }
 
