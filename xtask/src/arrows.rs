@@ -6,7 +6,7 @@
 use cargo_metadata::{DependencyKind, Metadata};
 
 /// Each crate of the house, with those of ours that it may use.
-const HOUSE: [(&str, &[&str]); 15] = [
+const HOUSE: [(&str, &[&str]); 18] = [
     ("wharf-model", &[]),
     ("wharf-oci", &["wharf-model"]),
     ("wharf-arm", &["wharf-model"]),
@@ -15,16 +15,48 @@ const HOUSE: [(&str, &[&str]); 15] = [
     ("wharf-blobs", &["wharf-model"]),
     ("wharf-metadata", &["wharf-model"]),
     ("wharf-identity", &["wharf-access", "wharf-egress", "wharf-metadata", "wharf-model"]),
-    ("wharf-registry", &["wharf-identity", "wharf-metadata", "wharf-blobs", "wharf-oci", "wharf-model"]),
+    ("wharf-jobs", &["wharf-metadata", "wharf-model"]),
+    ("wharf-upstream", &["wharf-egress", "wharf-oci", "wharf-model"]),
+    ("wharf-registry", &["wharf-jobs", "wharf-identity", "wharf-metadata", "wharf-blobs", "wharf-oci", "wharf-model"]),
+    (
+        "wharf-replication",
+        &[
+            "wharf-registry",
+            "wharf-jobs",
+            "wharf-upstream",
+            "wharf-identity",
+            "wharf-metadata",
+            "wharf-blobs",
+            "wharf-oci",
+            "wharf-model",
+        ],
+    ),
     (
         "wharf-data-plane",
-        &["wharf-registry", "wharf-identity", "wharf-metadata", "wharf-blobs", "wharf-oci", "wharf-model"],
+        &[
+            "wharf-replication",
+            "wharf-registry",
+            "wharf-identity",
+            "wharf-metadata",
+            "wharf-blobs",
+            "wharf-oci",
+            "wharf-model",
+        ],
     ),
     ("wharf-login", &["wharf-identity", "wharf-metadata", "wharf-model"]),
     ("wharf-graph", &["wharf-identity", "wharf-metadata", "wharf-model"]),
     (
         "wharf-management",
-        &["wharf-registry", "wharf-identity", "wharf-access", "wharf-metadata", "wharf-arm", "wharf-model"],
+        &[
+            "wharf-replication",
+            "wharf-registry",
+            "wharf-jobs",
+            "wharf-identity",
+            "wharf-access",
+            "wharf-metadata",
+            "wharf-arm",
+            "wharf-model",
+        ],
     ),
     ("wharf-testkit", EVERYTHING_BELOW_THE_SERVER),
     ("wharf-server", EVERYTHING_BELOW_THE_SERVER),
@@ -36,7 +68,10 @@ const EVERYTHING_BELOW_THE_SERVER: &[&str] = &[
     "wharf-graph",
     "wharf-login",
     "wharf-data-plane",
+    "wharf-replication",
     "wharf-registry",
+    "wharf-jobs",
+    "wharf-upstream",
     "wharf-identity",
     "wharf-access",
     "wharf-metadata",

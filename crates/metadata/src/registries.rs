@@ -59,6 +59,34 @@ pub struct RegistrySettings {
     pub allowed_addresses: Vec<IpNet>,
     /// What follows the registry's name in its host, `<name>-<label>.<domain>`. Without it the host is `<name>.<domain>`.
     pub domain_label: Option<String>,
+    /// `policies.retentionPolicy`, while it is on.
+    pub retention: Option<Retention>,
+    /// `policies.softDeletePolicy`, while it is on.
+    pub soft_delete: Option<SoftDelete>,
+    /// `policies.quarantinePolicy` is on: new manifests wait until they are passed.
+    pub quarantine: bool,
+    /// `policies.exportPolicy` is on: artifacts may leave by import into other registries.
+    pub allows_export: bool,
+    /// Tags that are set once and never moved or overwritten: patterns, beside those that a repository has.
+    pub write_once_tags: Vec<String>,
+}
+
+/// For how long manifests stay that have lost their last tag. Source: `acr/semantics.md` 4.3.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Retention {
+    /// Days, 0 to 365.
+    pub days: i64,
+    /// Since when the policy is on, in microseconds since 1970. Manifests that were untagged before stay.
+    pub since: i64,
+}
+
+/// For how long what is deleted can be restored. Source: `acr/semantics.md` 4.4.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SoftDelete {
+    /// Days, 1 to 90.
+    pub days: i64,
 }
 
 impl Default for RegistrySettings {
@@ -70,6 +98,11 @@ impl Default for RegistrySettings {
             allows_other_addresses: true,
             allowed_addresses: Vec::new(),
             domain_label: None,
+            retention: None,
+            soft_delete: None,
+            quarantine: false,
+            allows_export: true,
+            write_once_tags: Vec::new(),
         }
     }
 }

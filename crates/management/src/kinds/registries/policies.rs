@@ -52,6 +52,8 @@ pub(crate) struct Retention {
     pub(crate) days: i64,
     /// When the policy changed last, in microseconds since 1970.
     pub(crate) updated_at: i64,
+    /// Since when the policy is on, in microseconds since 1970.
+    pub(crate) since: i64,
 }
 
 /// For how long what was deleted is kept.
@@ -67,13 +69,29 @@ pub(crate) struct SoftDelete {
 
 impl Default for Retention {
     fn default() -> Self {
-        Self { status: Status::Disabled, days: DEFAULT_DAYS, updated_at: 0 }
+        Self { status: Status::Disabled, days: DEFAULT_DAYS, updated_at: 0, since: 0 }
     }
 }
 
 impl Default for SoftDelete {
     fn default() -> Self {
         Self { status: Status::Disabled, retention_days: DEFAULT_DAYS, updated_at: 0 }
+    }
+}
+
+impl Retention {
+    /// The policy, if it is on.
+    pub(crate) fn in_force(&self) -> Option<wharf_metadata::registries::Retention> {
+        let Self { days, since, .. } = *self;
+        (self.status == Status::Enabled).then_some(wharf_metadata::registries::Retention { days, since })
+    }
+}
+
+impl SoftDelete {
+    /// The policy, if it is on.
+    pub(crate) fn in_force(&self) -> Option<wharf_metadata::registries::SoftDelete> {
+        let days = self.retention_days;
+        (self.status == Status::Enabled).then_some(wharf_metadata::registries::SoftDelete { days })
     }
 }
 
@@ -108,6 +126,10 @@ impl Policies {
 
     /// Notes `now` at the policies that are not as they were. `old` is `None` for a new registry.
     pub(crate) fn stamp(&mut self, old: Option<&Self>, now: Timestamp) {
+        let is_on = |retention: &Retention| retention.status == Status::Enabled;
+        if is_on(&self.retention) && !old.is_some_and(|old| is_on(&old.retention)) {
+            self.retention.since = now.0;
+        }
         self.retention.updated_at = old.map_or(now.0, |old| old.retention.updated_at);
         self.soft_delete.updated_at = old.map_or(now.0, |old| old.soft_delete.updated_at);
         if old.is_some_and(|old| old.retention != self.retention) {

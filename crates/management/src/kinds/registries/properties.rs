@@ -9,7 +9,7 @@ use wharf_metadata::{RegistrySettings, RoleAssignmentMode};
 use wharf_model::Timestamp;
 
 use super::network::{DefaultAction, NetworkRules};
-use super::policies::{OnStatus, Policies};
+use super::policies::{OnStatus, Policies, Status};
 use super::reading::{Given, Merge as _, Words, words};
 
 words! {
@@ -150,6 +150,11 @@ impl Properties {
             allows_other_addresses: self.network_rules.default_action == DefaultAction::Allow,
             allowed_addresses: self.network_rules.allowed_addresses(),
             domain_label: self.label.clone(),
+            retention: self.policies.retention.in_force(),
+            soft_delete: self.policies.soft_delete.in_force(),
+            quarantine: self.policies.quarantine == Status::Enabled,
+            allows_export: self.policies.export == OnStatus::Enabled,
+            write_once_tags: Vec::new(),
         }
     }
 

@@ -1,0 +1,1 @@
+//! Artifacts that come from elsewhere: import and the artifact cache.

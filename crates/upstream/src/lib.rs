@@ -1,0 +1,1 @@
+//! Other registries, as seen by one that fetches from them: signing in there, manifests, blobs, referrers.
