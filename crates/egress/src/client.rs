@@ -1,7 +1,5 @@
 //! Requests that go out.
 
-use std::error::Error as StdError;
-use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +10,9 @@ use ipnet::IpNet;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use url::{Host, Url};
 
+use crate::error::{EgressError, NothingAllowed, failure, shown};
 use crate::is_internal;
+use crate::stream::AnswerStream;
 
 /// Which addresses may be reached. Clones share it.
 #[derive(Clone, Debug, Default)]
@@ -46,7 +46,6 @@ impl Egress {
             .no_proxy()
             .referer(false)
             .connect_timeout(CONNECTS_WITHIN)
-            .timeout(ANSWERS_WITHIN)
             .pool_idle_timeout(IDLE_CONNECTIONS)
             .user_agent("Wharf")
             .dns_resolver(Arc::new(Resolver(self.clone())));
@@ -58,7 +57,7 @@ impl Egress {
             builder = builder.tls_certs_merge(certificates);
         }
         let client = builder.build().map_err(|error| EgressError::Setup(Arc::new(error)))?;
-        Ok(EgressClient { egress: self.clone(), client })
+        Ok(EgressClient { egress: self.clone(), client, patience: PATIENCE })
     }
 }
 
@@ -67,6 +66,7 @@ impl Egress {
 pub struct EgressClient {
     egress: Egress,
     client: reqwest::Client,
+    patience: Duration,
 }
 
 /// A request that is to go out.
@@ -96,17 +96,51 @@ pub struct Answer {
 }
 
 impl EgressClient {
+    /// The same client, which waits this long for the head of a streamed answer, and for each next piece of its body.
+    #[must_use]
+    pub fn with_patience(self, patience: Duration) -> Self {
+        Self { patience, ..self }
+    }
+
     /// Sends a request and reads the answer to its end.
     ///
     /// # Errors
     /// When it may not be sent, cannot be, or is not answered in time and size. An answer of any status is none.
     pub async fn send(&self, request: Outgoing<'_>) -> Result<Answer, EgressError> {
         let url = request.url;
+        let reading = async {
+            let mut answer = self.open(request.clone()).await?;
+            let mut body = BytesMut::new();
+            while let Some(piece) = answer.next_piece().await? {
+                body.extend_from_slice(&piece);
+            }
+            Ok(Answer { status: answer.status, headers: answer.headers, body: body.freeze() })
+        };
+        let too_slow = |_| EgressError::TooSlow { url: shown(url), seconds: ANSWERS_WITHIN.as_secs() };
+        tokio::time::timeout(ANSWERS_WITHIN, reading).await.map_err(too_slow)?
+    }
+
+    /// Sends a request and hands out the answer with its body still to come, of `most_bytes` at most. Only standing still
+    /// takes too long, not being large.
+    ///
+    /// # Errors
+    /// When it may not be sent, cannot be, or its head does not come in time. An answer of any status is none.
+    pub async fn open(&self, request: Outgoing<'_>) -> Result<AnswerStream, EgressError> {
+        let Outgoing { method, url, headers, body, most_bytes } = request;
+        self.check(url)?;
+        let sending = self.client.request(method, url.clone()).headers(headers).body(body).send();
+        let too_slow = |_| EgressError::TooSlow { url: shown(url), seconds: self.patience.as_secs() };
+        let response = tokio::time::timeout(self.patience, sending).await.map_err(too_slow)?;
+        AnswerStream::new(url, response.map_err(|error| failure(url, error))?, most_bytes, self.patience)
+    }
+
+    /// Refuses what is no address on the network, and literal addresses that may not be reached: names are looked at when
+    /// they are resolved, these never are.
+    fn check(&self, url: &Url) -> Result<(), EgressError> {
         let host = url.host().ok_or_else(|| EgressError::Url { url: shown(url) })?;
         if !matches!(url.scheme(), "http" | "https") {
             return Err(EgressError::Url { url: shown(url) });
         }
-        // Names are looked at when they are resolved; addresses never are.
         let literal = match host {
             Host::Domain(_) => None,
             Host::Ipv4(address) => Some(IpAddr::V4(address)),
@@ -115,22 +149,7 @@ impl EgressClient {
         if literal.is_some_and(|address| !self.egress.allows(address)) {
             return Err(EgressError::Internal { host: url.host_str().unwrap_or_default().to_owned() });
         }
-
-        let failed = |error: reqwest::Error| failure(url, error);
-        let sending = self.client.request(request.method, url.clone()).headers(request.headers).body(request.body);
-        let mut response = sending.send().await.map_err(failed)?;
-        let too_large = || EgressError::TooLarge { url: shown(url), most_bytes: request.most_bytes };
-        if response.content_length().is_some_and(|length| length > request.most_bytes as u64) {
-            return Err(too_large());
-        }
-        let mut body = BytesMut::new();
-        while let Some(piece) = response.chunk().await.map_err(failed)? {
-            if body.len() + piece.len() > request.most_bytes {
-                return Err(too_large());
-            }
-            body.extend_from_slice(&piece);
-        }
-        Ok(Answer { status: response.status(), headers: std::mem::take(response.headers_mut()), body: body.freeze() })
+        Ok(())
     }
 
     /// `GET`, of at most `most_bytes`.
@@ -141,78 +160,6 @@ impl EgressClient {
         let (headers, body) = (HeaderMap::new(), Bytes::new());
         self.send(Outgoing { method: Method::GET, url, headers, body, most_bytes }).await
     }
-}
-
-/// Why a request was not answered. Cloneable, since many may wait for one request.
-#[derive(Clone, Debug, thiserror::Error)]
-pub enum EgressError {
-    /// No URL that can be asked.
-    #[error("{url:?} is no address that can be asked; it must begin with https:// or http://")]
-    Url {
-        /// The URL without query and user.
-        url: String,
-    },
-    /// It leads to an internal address that the operator has not allowed.
-    #[error("{host} is an internal address; the operator can allow it with --allow-internal")]
-    Internal {
-        /// The host.
-        host: String,
-    },
-    /// The certificates to be trusted are none.
-    #[error("the certificates of the authority are not in PEM")]
-    Authority,
-    /// The machine's certificates could not be read.
-    #[error("no client could be set up")]
-    Setup(#[source] Arc<reqwest::Error>),
-    /// It took too long.
-    #[error("{url} did not answer within {seconds} seconds", seconds = ANSWERS_WITHIN.as_secs())]
-    TooSlow {
-        /// The URL without query and user.
-        url: String,
-    },
-    /// The answer is too long.
-    #[error("the answer of {url} is longer than {most_bytes} bytes")]
-    TooLarge {
-        /// The URL without query and user.
-        url: String,
-        /// The longest that is read.
-        most_bytes: usize,
-    },
-    /// It could not be reached, or did not answer properly.
-    #[error("{url} cannot be reached")]
-    Failed {
-        /// The URL without query and user.
-        url: String,
-        /// Why.
-        #[source]
-        source: Arc<reqwest::Error>,
-    },
-}
-
-fn failure(url: &Url, error: reqwest::Error) -> EgressError {
-    let mut cause: Option<&(dyn StdError + 'static)> = Some(&error);
-    while let Some(error) = cause {
-        if let Some(NothingAllowed { host }) = error.downcast_ref() {
-            return EgressError::Internal { host: host.clone() };
-        }
-        cause = error.source();
-    }
-    // The URL is told once, by us, and without what may be secret in it.
-    let error = error.without_url();
-    if error.is_timeout() {
-        return EgressError::TooSlow { url: shown(url) };
-    }
-    EgressError::Failed { url: shown(url), source: Arc::new(error) }
-}
-
-/// A URL for messages: without user, password, query and fragment, any of which may hold secrets.
-fn shown(url: &Url) -> String {
-    let mut url = url.clone();
-    url.set_query(None);
-    url.set_fragment(None);
-    let _ = url.set_password(None);
-    let _ = url.set_username("");
-    url.into()
 }
 
 /// Resolves names as the machine does, and passes on the addresses that may be reached.
@@ -234,24 +181,12 @@ impl Resolve for Resolver {
     }
 }
 
-/// All addresses of a name are internal.
-#[derive(Debug)]
-struct NothingAllowed {
-    host: String,
-}
-
-impl fmt::Display for NothingAllowed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} leads to internal addresses only", self.host)
-    }
-}
-
-impl StdError for NothingAllowed {}
-
 /// How long connecting may take.
 const CONNECTS_WITHIN: Duration = Duration::from_secs(5);
-/// How long a request may take from its first byte to the answer's last.
+/// How long a request may take from its first byte to the answer's last, when the answer is read whole.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(10);
+/// How long a streamed answer's head may take, and how long its body may stand still, unless told otherwise.
+const PATIENCE: Duration = Duration::from_secs(30);
 /// How long a connection that is not used is kept.
 const IDLE_CONNECTIONS: Duration = Duration::from_secs(30);
 
@@ -305,6 +240,62 @@ mod tests {
         assert_eq!(client.get(&url, 5_000).await.unwrap().body.len(), 5_000);
         let url = format!("http://127.0.0.1:{port}/away").parse().unwrap();
         assert_eq!(client.get(&url, 100).await.unwrap().status, StatusCode::SEE_OTHER);
+    }
+
+    /// Sends each of these after the pause before it, then stands still.
+    async fn dribbling(pieces: &'static [(u64, &'static str)]) -> Url {
+        use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        tokio::spawn(async move {
+            let (mut socket, _) = listener.accept().await.unwrap();
+            let mut request = [0; 1024];
+            let _ = socket.read(&mut request).await.unwrap();
+            for (pause, piece) in pieces {
+                tokio::time::sleep(Duration::from_millis(*pause)).await;
+                socket.write_all(piece.as_bytes()).await.unwrap();
+            }
+            std::future::pending::<()>().await;
+        });
+        format!("http://127.0.0.1:{port}/").parse().unwrap()
+    }
+
+    fn get_of(url: &Url, most_bytes: usize) -> Outgoing<'_> {
+        Outgoing { method: Method::GET, url, headers: HeaderMap::new(), body: Bytes::new(), most_bytes }
+    }
+
+    #[tokio::test]
+    async fn a_streamed_answer_may_be_slow_but_not_stand_still() {
+        let client = client(&["127.0.0.0/8"]).with_patience(Duration::from_millis(400));
+        const HEAD: &str = "HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n";
+        // Longer in all than the patience is.
+        let url = dribbling(&[(0, HEAD), (250, "ab"), (250, "cd"), (250, "ef")]).await;
+        let mut answer = client.open(get_of(&url, 100)).await.unwrap();
+        assert_eq!((answer.status, answer.content_length()), (StatusCode::OK, Some(100)));
+        let mut received = Vec::new();
+        let error = loop {
+            match answer.next_piece().await {
+                Ok(piece) => received.extend_from_slice(&piece.expect("the body has not ended")),
+                Err(error) => break error,
+            }
+        };
+        assert_eq!(received, b"abcdef");
+        assert!(matches!(error, EgressError::TooSlow { .. }), "{error:?}");
+        let silent = dribbling(&[]).await;
+        let error = client.open(get_of(&silent, 100)).await.unwrap_err();
+        assert!(matches!(error, EgressError::TooSlow { .. }), "{error:?}");
+    }
+
+    #[tokio::test]
+    async fn a_streamed_answer_is_bounded() {
+        let client = client(&["127.0.0.0/8"]);
+        let url = dribbling(&[(0, "HTTP/1.1 200 OK\r\ncontent-length: 101\r\n\r\n")]).await;
+        assert!(matches!(client.open(get_of(&url, 100)).await, Err(EgressError::TooLarge { .. })));
+        // One that does not say how long it is.
+        let url = dribbling(&[(0, "HTTP/1.1 200 OK\r\n\r\n"), (50, "12345"), (50, "67890")]).await;
+        let mut answer = client.open(get_of(&url, 9)).await.unwrap();
+        assert_eq!(answer.next_piece().await.unwrap().unwrap(), "12345");
+        assert!(matches!(answer.next_piece().await, Err(EgressError::TooLarge { .. })));
     }
 
     #[tokio::test]
