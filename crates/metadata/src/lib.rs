@@ -26,6 +26,7 @@ pub mod collection;
 pub mod deployments;
 pub mod directory;
 pub mod federation;
+pub mod jobs;
 pub mod manifests;
 pub mod operations;
 pub mod owned_scopes;

@@ -19,7 +19,7 @@ mod time;
 pub use access::{Access, Action, ParseScopeError, ResourceKind, Scope};
 pub use digest::{Algorithm, Digest, Hasher, ParseDigestError};
 pub use error_chain::error_chain;
-pub use id::{BlobId, ManifestId, RegistryId, RegistryUid, RepositoryId, UploadId};
+pub use id::{BlobId, JobId, ManifestId, RegistryId, RegistryUid, RepositoryId, UploadId};
 pub use locks::{Locks, LocksChange};
 pub use name::{ParseNameError, RegistryName, RepositoryName, Tag};
 pub use principal::{Client, PrincipalId, PrincipalKind};
