@@ -76,7 +76,20 @@ impl AccessInfo {
             | Route::DescribeTag { .. }
             | Route::UpdateTag { .. }
             | Route::Untag { .. }
-            | Route::DescribeManifests { .. } => {}
+            | Route::DescribeManifests { .. }
+            | Route::ListMetadata { .. }
+            | Route::GetMetadata { .. }
+            | Route::PutMetadata { .. }
+            | Route::DeleteMetadata { .. }
+            | Route::GetChartIndex { .. }
+            | Route::ListCharts { .. }
+            | Route::ListChartVersions { .. }
+            | Route::GetChartVersion { .. }
+            | Route::DeleteChart { .. }
+            | Route::GetChartFile { .. }
+            | Route::PutChartFile { .. }
+            | Route::ReplaceChartFile { .. }
+            | Route::DeleteChartFile { .. } => {}
         }
     }
 

@@ -46,7 +46,7 @@ pub(crate) async fn admit(
         (_, Route::DeleteManifest { repository, reference: Reference::Tag(_) } | Route::Untag { repository, .. }) => {
             may_untag(&caller, repository.as_str())
         }
-        (Need::Catalog | Need::Repository(_), _) => route
+        (Need::Catalog | Need::Repository(_) | Need::Charts(_), _) => route
             .required()
             .is_some_and(|(kind, name, actions)| actions.iter().all(|&action| may(&caller, action, kind, name))),
     };

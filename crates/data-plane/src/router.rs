@@ -195,6 +195,19 @@ async fn answer(
         Route::UpdateManifest { repository, digest } => {
             Box::pin(attributes::update_manifest(&call, body, &repository, &digest)).await
         }
+        Route::ListMetadata { .. }
+        | Route::GetMetadata { .. }
+        | Route::PutMetadata { .. }
+        | Route::DeleteMetadata { .. }
+        | Route::GetChartIndex { .. }
+        | Route::ListCharts { .. }
+        | Route::ListChartVersions { .. }
+        | Route::GetChartVersion { .. }
+        | Route::DeleteChart { .. }
+        | Route::GetChartFile { .. }
+        | Route::PutChartFile { .. }
+        | Route::ReplaceChartFile { .. }
+        | Route::DeleteChartFile { .. } => Err(OciError::new(Code::Unsupported).into()),
     }
 }
 

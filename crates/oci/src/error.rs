@@ -12,17 +12,21 @@ use crate::route::RouteError;
 /// The codes, each with its status and its message. Sources: distribution-spec, "Error Codes"; `acr/data-plane.md`
 /// 4.4; distribution's `errcode/register.go` for those that neither has.
 #[rustfmt::skip]
-const CODES: [(Code, &str, StatusCode, &str); 23] = [
+const CODES: [(Code, &str, StatusCode, &str); 27] = [
     (Code::AttributesInvalid,   "ATTRIBUTES_INVALID",    StatusCode::BAD_REQUEST, "the attributes to be changed are invalid"),
     (Code::BlobUnknown,         "BLOB_UNKNOWN",          StatusCode::NOT_FOUND, "blob unknown to registry"),
     (Code::BlobUploadInvalid,   "BLOB_UPLOAD_INVALID",   StatusCode::BAD_REQUEST, "blob upload invalid"),
     (Code::BlobUploadUnknown,   "BLOB_UPLOAD_UNKNOWN",   StatusCode::NOT_FOUND, "blob upload unknown to registry"),
+    (Code::ChartExists,         "CHART_EXISTS",          StatusCode::CONFLICT, "the chart is there already"),
+    (Code::ChartInvalid,        "CHART_INVALID",         StatusCode::BAD_REQUEST, "the chart is invalid"),
+    (Code::ChartUnknown,        "CHART_UNKNOWN",         StatusCode::NOT_FOUND, "chart unknown to registry"),
     (Code::ContentLengthInvalid, "CONTENT_LENGTH_INVALID", StatusCode::BAD_REQUEST, "the Content-Length header is missing or invalid"),
     (Code::Denied,              "DENIED",                StatusCode::FORBIDDEN, "requested access to the resource is denied"),
     (Code::DigestInvalid,       "DIGEST_INVALID",        StatusCode::BAD_REQUEST, "provided digest did not match uploaded content"),
     (Code::ManifestBlobUnknown, "MANIFEST_BLOB_UNKNOWN", StatusCode::BAD_REQUEST, "manifest references a manifest or blob unknown to registry"),
     (Code::ManifestInvalid,     "MANIFEST_INVALID",      StatusCode::BAD_REQUEST, "manifest invalid"),
     (Code::ManifestUnknown,     "MANIFEST_UNKNOWN",      StatusCode::NOT_FOUND, "manifest unknown to registry"),
+    (Code::MetadataUnknown,     "METADATA_UNKNOWN",      StatusCode::NOT_FOUND, "metadata unknown to registry"),
     (Code::NameInvalid,         "NAME_INVALID",          StatusCode::BAD_REQUEST, "invalid repository name"),
     (Code::NameUnknown,         "NAME_UNKNOWN",          StatusCode::NOT_FOUND, "repository name not known to registry"),
     (Code::PaginationInvalid,   "PAGINATION_NUMBER_INVALID", StatusCode::BAD_REQUEST, "invalid number of results requested"),
@@ -46,12 +50,16 @@ pub enum Code {
     BlobUnknown,
     BlobUploadInvalid,
     BlobUploadUnknown,
+    ChartExists,
+    ChartInvalid,
+    ChartUnknown,
     ContentLengthInvalid,
     Denied,
     DigestInvalid,
     ManifestBlobUnknown,
     ManifestInvalid,
     ManifestUnknown,
+    MetadataUnknown,
     NameInvalid,
     NameUnknown,
     PaginationInvalid,
@@ -213,6 +221,8 @@ impl From<RouteError> for OciError {
             RouteError::NoSuchTag => Self::new(Code::ManifestUnknown),
             RouteError::Tag => Self::new(Code::TagInvalid),
             RouteError::NoSuchUpload => Self::new(Code::BlobUploadUnknown),
+            RouteError::Key => Self::new(Code::AttributesInvalid)
+                .with_message("a key has 1 to 256 bytes, none of them a control character"),
         }
     }
 }

@@ -20,4 +20,4 @@ pub use error::{Code, OciError};
 pub use manifest::{BlobReference, ManifestError, ParsedManifest};
 pub use page::{MAX_PAGE_ITEMS, Order, PageError, PageQuery};
 pub use range::{ByteRange, ContentRange, ParseContentRangeError};
-pub use route::{Endpoint, Need, ROUTES, Route, RouteError, Row};
+pub use route::{Endpoint, MetadataOwner, Need, ROUTES, Route, RouteError, Row};

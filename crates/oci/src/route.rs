@@ -10,6 +10,7 @@ mod table;
 use std::fmt;
 
 use http::Method;
+use percent_encoding::{AsciiSet, CONTROLS, PercentEncode, utf8_percent_encode};
 use wharf_model::{Action, Digest, Reference, RepositoryName, ResourceKind, Scope, Tag, UploadId};
 
 use parts::{Parts, Shape, decode};
@@ -73,6 +74,43 @@ pub enum Route {
     DescribeManifest { repository: RepositoryName, digest: Digest },
     /// Locks or unlocks a manifest.
     UpdateManifest { repository: RepositoryName, digest: Digest },
+    /// Lists the keys under which values are kept with a repository, a tag or a manifest.
+    ListMetadata { repository: RepositoryName, owner: MetadataOwner },
+    /// Answers the value of a key.
+    GetMetadata { repository: RepositoryName, owner: MetadataOwner, key: String },
+    /// Sets the value of a key.
+    PutMetadata { repository: RepositoryName, owner: MetadataOwner, key: String },
+    /// Removes a key with its value.
+    DeleteMetadata { repository: RepositoryName, owner: MetadataOwner, key: String },
+    /// Answers the index of a repository of charts, as Helm reads it.
+    GetChartIndex { home: RepositoryName },
+    /// Lists the charts of a repository of charts, with their versions.
+    ListCharts { home: RepositoryName },
+    /// Lists the versions of a chart.
+    ListChartVersions { home: RepositoryName, chart: String },
+    /// Answers a version of a chart.
+    GetChartVersion { home: RepositoryName, chart: String, version: String },
+    /// Deletes a chart in all its versions.
+    DeleteChart { home: RepositoryName, chart: String },
+    /// Answers the package of a chart, or its provenance.
+    GetChartFile { home: RepositoryName, file: String },
+    /// Adds the package of a chart, or its provenance.
+    PutChartFile { home: RepositoryName, file: String },
+    /// Replaces the package of a chart, or its provenance.
+    ReplaceChartFile { home: RepositoryName, file: String },
+    /// Deletes a version of a chart, or its provenance.
+    DeleteChartFile { home: RepositoryName, file: String },
+}
+
+/// What a value in the metadata API belongs to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MetadataOwner {
+    /// The repository itself.
+    Repository,
+    /// A tag of it.
+    Tag(Tag),
+    /// A manifest in it.
+    Manifest(Digest),
 }
 
 /// Why a path leads nowhere.
@@ -102,6 +140,9 @@ pub enum RouteError {
     /// No upload can have this id.
     #[error("no upload can have that id")]
     NoSuchUpload,
+    /// What stands in the key's place is none.
+    #[error("the key is invalid")]
+    Key,
 }
 
 impl Route {
@@ -162,6 +203,32 @@ impl Route {
             Endpoint::UpdateManifest => {
                 Self::UpdateManifest { repository: parts.repository()?, digest: parts.digest()? }
             }
+            Endpoint::ListMetadata => {
+                Self::ListMetadata { repository: parts.repository()?, owner: parts.metadata_owner()? }
+            }
+            Endpoint::GetMetadata => {
+                let (owner, key) = (parts.metadata_owner()?, parts.key()?);
+                Self::GetMetadata { repository: parts.repository()?, owner, key }
+            }
+            Endpoint::PutMetadata => {
+                let (owner, key) = (parts.metadata_owner()?, parts.key()?);
+                Self::PutMetadata { repository: parts.repository()?, owner, key }
+            }
+            Endpoint::DeleteMetadata => {
+                let (owner, key) = (parts.metadata_owner()?, parts.key()?);
+                Self::DeleteMetadata { repository: parts.repository()?, owner, key }
+            }
+            Endpoint::GetChartIndex => Self::GetChartIndex { home: parts.repository()? },
+            Endpoint::ListCharts => Self::ListCharts { home: parts.repository()? },
+            Endpoint::ListChartVersions => Self::ListChartVersions { home: parts.repository()?, chart: parts.chart() },
+            Endpoint::GetChartVersion => {
+                Self::GetChartVersion { home: parts.repository()?, chart: parts.chart(), version: parts.last() }
+            }
+            Endpoint::DeleteChart => Self::DeleteChart { home: parts.repository()?, chart: parts.chart() },
+            Endpoint::GetChartFile => Self::GetChartFile { home: parts.repository()?, file: parts.last() },
+            Endpoint::PutChartFile => Self::PutChartFile { home: parts.repository()?, file: parts.last() },
+            Endpoint::ReplaceChartFile => Self::ReplaceChartFile { home: parts.repository()?, file: parts.last() },
+            Endpoint::DeleteChartFile => Self::DeleteChartFile { home: parts.repository()?, file: parts.last() },
         })
     }
 
@@ -171,7 +238,7 @@ impl Route {
         &ROUTES[self.endpoint() as usize]
     }
 
-    /// The repository in the path, if the endpoint has one.
+    /// The repository in the path, if the endpoint has one; for charts the one that they are in.
     #[must_use]
     pub fn repository(&self) -> Option<&RepositoryName> {
         match self {
@@ -197,7 +264,20 @@ impl Route {
             | Self::Untag { repository, .. }
             | Self::DescribeManifests { repository }
             | Self::DescribeManifest { repository, .. }
-            | Self::UpdateManifest { repository, .. } => Some(repository),
+            | Self::UpdateManifest { repository, .. }
+            | Self::ListMetadata { repository, .. }
+            | Self::GetMetadata { repository, .. }
+            | Self::PutMetadata { repository, .. }
+            | Self::DeleteMetadata { repository, .. } => Some(repository),
+            Self::GetChartIndex { home }
+            | Self::ListCharts { home }
+            | Self::ListChartVersions { home, .. }
+            | Self::GetChartVersion { home, .. }
+            | Self::DeleteChart { home, .. }
+            | Self::GetChartFile { home, .. }
+            | Self::PutChartFile { home, .. }
+            | Self::ReplaceChartFile { home, .. }
+            | Self::DeleteChartFile { home, .. } => Some(home),
         }
     }
 
@@ -210,6 +290,10 @@ impl Route {
             (Need::Repository(actions), name) => {
                 let name = name.expect("rows that need rights on a repository have one in their path");
                 Some((ResourceKind::Repository, name.as_str(), actions))
+            }
+            (Need::Charts(actions), name) => {
+                let name = name.expect("rows that need rights on charts have their repository in their path");
+                Some((ResourceKind::ArtifactRepository, name.as_str(), actions))
             }
         }
     }
@@ -249,6 +333,19 @@ impl Route {
             Self::DescribeManifests { .. } => Endpoint::DescribeManifests,
             Self::DescribeManifest { .. } => Endpoint::DescribeManifest,
             Self::UpdateManifest { .. } => Endpoint::UpdateManifest,
+            Self::ListMetadata { .. } => Endpoint::ListMetadata,
+            Self::GetMetadata { .. } => Endpoint::GetMetadata,
+            Self::PutMetadata { .. } => Endpoint::PutMetadata,
+            Self::DeleteMetadata { .. } => Endpoint::DeleteMetadata,
+            Self::GetChartIndex { .. } => Endpoint::GetChartIndex,
+            Self::ListCharts { .. } => Endpoint::ListCharts,
+            Self::ListChartVersions { .. } => Endpoint::ListChartVersions,
+            Self::GetChartVersion { .. } => Endpoint::GetChartVersion,
+            Self::DeleteChart { .. } => Endpoint::DeleteChart,
+            Self::GetChartFile { .. } => Endpoint::GetChartFile,
+            Self::PutChartFile { .. } => Endpoint::PutChartFile,
+            Self::ReplaceChartFile { .. } => Endpoint::ReplaceChartFile,
+            Self::DeleteChartFile { .. } => Endpoint::DeleteChartFile,
         }
     }
 }
@@ -286,9 +383,62 @@ impl fmt::Display for Route {
             Self::DescribeManifest { repository, digest } | Self::UpdateManifest { repository, digest } => {
                 write!(f, "/acr/v1/{repository}/_manifests/{digest}")
             }
+            Self::ListMetadata { repository, owner } => write!(f, "/acr/v1/{repository}{owner}/_metadata"),
+            Self::GetMetadata { repository, owner, key }
+            | Self::PutMetadata { repository, owner, key }
+            | Self::DeleteMetadata { repository, owner, key } => {
+                write!(f, "/acr/v1/{repository}{owner}/_metadata/{}", encoded(key))
+            }
+            Self::GetChartIndex { home } => write!(f, "/helm/v1/{home}/index.yaml"),
+            Self::ListCharts { home } => write!(f, "/helm/v1/{home}/_charts"),
+            Self::ListChartVersions { home, chart } | Self::DeleteChart { home, chart } => {
+                write!(f, "/helm/v1/{home}/_charts/{}", encoded(chart))
+            }
+            Self::GetChartVersion { home, chart, version } => {
+                write!(f, "/helm/v1/{home}/_charts/{}/{}", encoded(chart), encoded(version))
+            }
+            Self::GetChartFile { home, file }
+            | Self::PutChartFile { home, file }
+            | Self::ReplaceChartFile { home, file }
+            | Self::DeleteChartFile { home, file } => write!(f, "/helm/v1/{home}/_blobs/{}", encoded(file)),
         }
     }
 }
+
+/// Prints as it stands in paths, between the repository's name and `/_metadata`.
+impl fmt::Display for MetadataOwner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Repository => Ok(()),
+            Self::Tag(tag) => write!(f, "/_tags/{tag}"),
+            Self::Manifest(digest) => write!(f, "/_manifests/{digest}"),
+        }
+    }
+}
+
+/// One component of a path.
+fn encoded(component: &str) -> PercentEncode<'_> {
+    utf8_percent_encode(component, COMPONENT)
+}
+
+/// What is escaped in a component (RFC 3986, `pchar`).
+const COMPONENT: &AsciiSet = &CONTROLS
+    .add(b' ')
+    .add(b'"')
+    .add(b'#')
+    .add(b'%')
+    .add(b'/')
+    .add(b'<')
+    .add(b'>')
+    .add(b'?')
+    .add(b'[')
+    .add(b'\\')
+    .add(b']')
+    .add(b'^')
+    .add(b'`')
+    .add(b'{')
+    .add(b'|')
+    .add(b'}');
 
 #[cfg(test)]
 mod tests;

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use percent_encoding::percent_decode_str;
 use wharf_model::{Digest, Reference, RepositoryName, Tag, UploadId};
 
-use super::RouteError;
+use super::{MetadataOwner, RouteError};
 
 /// What kinds of path there are, whatever the method.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,27 +26,38 @@ pub(super) enum Shape {
     AcrTag,
     AcrManifests,
     AcrManifest,
+    AcrMetadata,
+    AcrMetadataKey,
+    ChartIndex,
+    Charts,
+    Chart,
+    ChartVersion,
+    ChartFile,
 }
 
-/// A path taken apart: its kind, what stands in the repository's place and what stands at the end.
+/// A path taken apart: its kind, what stands in the repository's place, what follows it and what stands at the end.
 pub(super) struct Parts<'p> {
     pub(super) shape: Shape,
     name: &'p str,
+    middle: &'p str,
     last: &'p str,
 }
 
 impl<'p> Parts<'p> {
     pub(super) fn of(path: &'p str) -> Option<Self> {
         match path {
-            "/v2/" | "/v2" => return Some(Self { shape: Shape::Base, name: "", last: "" }),
-            "/v2/_catalog" => return Some(Self { shape: Shape::Catalog, name: "", last: "" }),
-            "/oauth2/token" => return Some(Self { shape: Shape::Token, name: "", last: "" }),
-            "/oauth2/exchange" => return Some(Self { shape: Shape::Exchange, name: "", last: "" }),
-            "/acr/v1/_catalog" => return Some(Self { shape: Shape::AcrCatalog, name: "", last: "" }),
+            "/v2/" | "/v2" => return Some(Self::whole(Shape::Base)),
+            "/v2/_catalog" => return Some(Self::whole(Shape::Catalog)),
+            "/oauth2/token" => return Some(Self::whole(Shape::Token)),
+            "/oauth2/exchange" => return Some(Self::whole(Shape::Exchange)),
+            "/acr/v1/_catalog" => return Some(Self::whole(Shape::AcrCatalog)),
             _ => {}
         }
         if let Some(rest) = path.strip_prefix("/acr/v1/") {
             return Self::of_attributes(rest);
+        }
+        if let Some(rest) = path.strip_prefix("/helm/v1/") {
+            return Self::of_charts(rest);
         }
         let (head, last) = path.strip_prefix("/v2")?.rsplit_once('/')?;
         let (shape, name) = if let Some(name) = head.strip_suffix("/manifests") {
@@ -62,7 +73,11 @@ impl<'p> Parts<'p> {
         } else {
             return None;
         };
-        Some(Self { shape, name: name.strip_prefix('/').unwrap_or_default(), last })
+        Some(Self { shape, name: name.strip_prefix('/').unwrap_or_default(), middle: "", last })
+    }
+
+    fn whole(shape: Shape) -> Self {
+        Self { shape, name: "", middle: "", last: "" }
     }
 
     /// What follows `/acr/v1/`. No component of a repository's name begins with an underscore, so that what does is a word
@@ -73,6 +88,8 @@ impl<'p> Parts<'p> {
             (Shape::AcrTag, name, last)
         } else if let Some(name) = head.strip_suffix("/_manifests") {
             (Shape::AcrManifest, name, last)
+        } else if let Some(metadata) = Self::of_metadata(head, last) {
+            return Some(metadata);
         } else if last == "_tags" {
             (Shape::AcrTags, head, "")
         } else if last == "_manifests" {
@@ -80,8 +97,41 @@ impl<'p> Parts<'p> {
         } else {
             (Shape::AcrRepository, path, "")
         };
-        let is_name = !name.split('/').any(|component| component.starts_with('_'));
-        is_name.then_some(Self { shape, name, last })
+        is_plain(name).then_some(Self { shape, name, middle: "", last })
+    }
+
+    /// Values of a repository, or of a tag or manifest in one: `<owner>/_metadata` or `<owner>/_metadata/<key>`.
+    fn of_metadata(head: &'p str, last: &'p str) -> Option<Self> {
+        let all = (last == "_metadata").then(|| Self::of_owner(Shape::AcrMetadata, head, "")).flatten();
+        all.or_else(|| Self::of_owner(Shape::AcrMetadataKey, head.strip_suffix("/_metadata")?, last))
+    }
+
+    fn of_owner(shape: Shape, owner: &'p str, last: &'p str) -> Option<Self> {
+        let is_word = |head: &str| head.ends_with("/_tags") || head.ends_with("/_manifests");
+        let name = match owner.rsplit_once('/') {
+            Some((head, _)) if is_word(head) => head.rsplit_once('/')?.0,
+            _ => owner,
+        };
+        let middle = owner[name.len()..].trim_start_matches('/');
+        is_plain(name).then_some(Self { shape, name, middle, last })
+    }
+
+    /// What follows `/helm/v1/`, read as the metadata API's paths are.
+    fn of_charts(path: &'p str) -> Option<Self> {
+        let (head, last) = path.rsplit_once('/')?;
+        let (shape, name, middle, last) = if let Some(name) = head.strip_suffix("/_blobs") {
+            (Shape::ChartFile, name, "", last)
+        } else if let Some(name) = head.strip_suffix("/_charts") {
+            (if last.is_empty() { Shape::Charts } else { Shape::Chart }, name, last, "")
+        } else if last == "_charts" {
+            (Shape::Charts, head, "", "")
+        } else if last == "index.yaml" && is_plain(head) {
+            (Shape::ChartIndex, head, "", "")
+        } else {
+            let (head, chart) = head.rsplit_once('/')?;
+            (Shape::ChartVersion, head.strip_suffix("/_charts")?, chart, last)
+        };
+        is_plain(name).then_some(Self { shape, name, middle, last })
     }
 
     pub(super) fn repository(&self) -> Result<RepositoryName, RouteError> {
@@ -100,9 +150,38 @@ impl<'p> Parts<'p> {
         self.last.parse().map_err(|_| RouteError::Digest)
     }
 
+    pub(super) fn metadata_owner(&self) -> Result<MetadataOwner, RouteError> {
+        match self.middle.split_once('/') {
+            Some(("_tags", tag)) => Ok(MetadataOwner::Tag(tag.parse().map_err(|_| RouteError::NoSuchTag)?)),
+            Some((_, digest)) => Ok(MetadataOwner::Manifest(digest.parse().map_err(|_| RouteError::Digest)?)),
+            None => Ok(MetadataOwner::Repository),
+        }
+    }
+
+    /// The key of a value in the metadata API.
+    pub(super) fn key(&self) -> Result<String, RouteError> {
+        let is_key = (1..=LONGEST_KEY).contains(&self.last.len()) && !self.last.contains(char::is_control);
+        if is_key { Ok(self.last.to_owned()) } else { Err(RouteError::Key) }
+    }
+
+    /// The name of a chart. Whether there can be one of that name is found out by looking for it.
+    pub(super) fn chart(&self) -> String {
+        self.middle.to_owned()
+    }
+
+    /// The version of a chart, or the name of a file of one.
+    pub(super) fn last(&self) -> String {
+        self.last.to_owned()
+    }
+
     pub(super) fn upload(&self) -> Result<UploadId, RouteError> {
         self.last.parse().map_err(|_| RouteError::NoSuchUpload)
     }
+}
+
+/// Whether a text can be a repository's name as far as words of the protocol go.
+fn is_plain(name: &str) -> bool {
+    !name.split('/').any(|component| component.starts_with('_'))
 }
 
 pub(super) fn decode(path: &str) -> Result<Cow<'_, str>, RouteError> {
@@ -111,3 +190,6 @@ pub(super) fn decode(path: &str) -> Result<Cow<'_, str>, RouteError> {
     }
     percent_decode_str(path).decode_utf8().map_err(|_| RouteError::Name)
 }
+
+/// The longest key of a value in the metadata API, in bytes.
+const LONGEST_KEY: usize = 256;

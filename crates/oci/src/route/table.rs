@@ -31,6 +31,8 @@ pub enum Need {
     Catalog,
     /// These actions on the repository in the path, all of them.
     Repository(&'static [Action]),
+    /// These actions on the repository of charts in the path, all of them.
+    Charts(&'static [Action]),
 }
 
 /// The endpoints, one per row of [`ROUTES`] and in its order.
@@ -64,6 +66,19 @@ pub enum Endpoint {
     DescribeManifests,
     DescribeManifest,
     UpdateManifest,
+    ListMetadata,
+    GetMetadata,
+    PutMetadata,
+    DeleteMetadata,
+    GetChartIndex,
+    ListCharts,
+    ListChartVersions,
+    GetChartVersion,
+    DeleteChart,
+    GetChartFile,
+    PutChartFile,
+    ReplaceChartFile,
+    DeleteChartFile,
 }
 
 const PULL: Need = Need::Repository(&[Action::Pull]);
@@ -71,11 +86,14 @@ const PUSH: Need = Need::Repository(&[Action::Pull, Action::Push]);
 const DELETE: Need = Need::Repository(&[Action::Delete]);
 const METADATA_READ: Need = Need::Repository(&[Action::MetadataRead]);
 const METADATA_WRITE: Need = Need::Repository(&[Action::MetadataWrite]);
+const PULL_CHARTS: Need = Need::Charts(&[Action::Pull]);
+const PUSH_CHARTS: Need = Need::Charts(&[Action::Pull, Action::Push]);
+const DELETE_CHARTS: Need = Need::Charts(&[Action::Delete]);
 
-/// Every endpoint. Source of paths: distribution-spec, "Endpoints", and `acr/data-plane.md` section 5; of needs: 3.1
-/// there.
+/// Every endpoint. Source of paths: distribution-spec, "Endpoints", and `acr/data-plane.md` sections 5 and 6; of
+/// needs: 3.1 there.
 #[rustfmt::skip]
-pub static ROUTES: [Row; 27] = [
+pub static ROUTES: [Row; 40] = [
     row(Endpoint::Base, "base", &["GET", "HEAD"], Shape::Base, "/v2/", Need::Authentication),
     row(Endpoint::Token, "token", &["GET", "POST"], Shape::Token, "/oauth2/token", Need::Nothing),
     row(Endpoint::Exchange, "exchange", &["POST"], Shape::Exchange, "/oauth2/exchange", Need::Nothing),
@@ -103,6 +121,19 @@ pub static ROUTES: [Row; 27] = [
     row(Endpoint::DescribeManifests, "acr.manifests.list", &["GET", "HEAD"], Shape::AcrManifests, "/acr/v1/<name>/_manifests", METADATA_READ),
     row(Endpoint::DescribeManifest, "acr.manifest.get", &["GET", "HEAD"], Shape::AcrManifest, "/acr/v1/<name>/_manifests/<digest>", METADATA_READ),
     row(Endpoint::UpdateManifest, "acr.manifest.update", &["PATCH"], Shape::AcrManifest, "/acr/v1/<name>/_manifests/<digest>", METADATA_WRITE),
+    row(Endpoint::ListMetadata, "acr.metadata.list", &["GET", "HEAD"], Shape::AcrMetadata, "/acr/v1/<name>[/_tags/<tag>|/_manifests/<digest>]/_metadata", METADATA_READ),
+    row(Endpoint::GetMetadata, "acr.metadata.get", &["GET", "HEAD"], Shape::AcrMetadataKey, "/acr/v1/<name>[/_tags/<tag>|/_manifests/<digest>]/_metadata/<key>", METADATA_READ),
+    row(Endpoint::PutMetadata, "acr.metadata.put", &["PUT"], Shape::AcrMetadataKey, "/acr/v1/<name>[/_tags/<tag>|/_manifests/<digest>]/_metadata/<key>", METADATA_WRITE),
+    row(Endpoint::DeleteMetadata, "acr.metadata.delete", &["DELETE"], Shape::AcrMetadataKey, "/acr/v1/<name>[/_tags/<tag>|/_manifests/<digest>]/_metadata/<key>", METADATA_WRITE),
+    row(Endpoint::GetChartIndex, "helm.index", &["GET", "HEAD"], Shape::ChartIndex, "/helm/v1/<home>/index.yaml", PULL_CHARTS),
+    row(Endpoint::ListCharts, "helm.charts.list", &["GET", "HEAD"], Shape::Charts, "/helm/v1/<home>/_charts", PULL_CHARTS),
+    row(Endpoint::ListChartVersions, "helm.chart.list", &["GET", "HEAD"], Shape::Chart, "/helm/v1/<home>/_charts/<chart>", PULL_CHARTS),
+    row(Endpoint::GetChartVersion, "helm.chart.get", &["GET", "HEAD"], Shape::ChartVersion, "/helm/v1/<home>/_charts/<chart>/<version>", PULL_CHARTS),
+    row(Endpoint::DeleteChart, "helm.chart.delete", &["DELETE"], Shape::Chart, "/helm/v1/<home>/_charts/<chart>", DELETE_CHARTS),
+    row(Endpoint::GetChartFile, "helm.file.get", &["GET", "HEAD"], Shape::ChartFile, "/helm/v1/<home>/_blobs/<file>", PULL_CHARTS),
+    row(Endpoint::PutChartFile, "helm.file.put", &["PUT"], Shape::ChartFile, "/helm/v1/<home>/_blobs/<file>", PUSH_CHARTS),
+    row(Endpoint::ReplaceChartFile, "helm.file.replace", &["PATCH"], Shape::ChartFile, "/helm/v1/<home>/_blobs/<file>", PUSH_CHARTS),
+    row(Endpoint::DeleteChartFile, "helm.file.delete", &["DELETE"], Shape::ChartFile, "/helm/v1/<home>/_blobs/<file>", DELETE_CHARTS),
 ];
 
 const fn row(

@@ -18,6 +18,7 @@ fn rows_stand_in_the_order_of_endpoints() {
     for (position, row) in ROUTES.iter().enumerate() {
         assert_eq!(row.endpoint as usize, position, "{}", row.name);
         assert_eq!(matches!(row.need, Need::Repository(_)), row.path.contains("<name>"), "{}", row.name);
+        assert_eq!(matches!(row.need, Need::Charts(_)), row.path.contains("<home>"), "{}", row.name);
     }
 }
 
@@ -36,6 +37,21 @@ fn names_are_read_from_the_tail() {
         ("/acr/v1/team/app/_tags/_manifests", "team/app", "acr.tag.get"),
         ("/acr/v1/team%2Fapp/_tags/_tags", "team/app", "acr.tag.get"),
         ("/acr/v1/tags/manifests/_manifests", "tags/manifests", "acr.manifests.list"),
+        ("/acr/v1/team/app/_metadata", "team/app", "acr.metadata.list"),
+        ("/acr/v1/team%2Fapp/_metadata/a%20b", "team/app", "acr.metadata.get"),
+        ("/acr/v1/team/app/_tags/v1/_metadata", "team/app", "acr.metadata.list"),
+        ("/acr/v1/team/app/_tags/_metadata", "team/app", "acr.tag.get"),
+        ("/acr/v1/team/app/_tags/_metadata/_metadata", "team/app", "acr.metadata.list"),
+        ("/acr/v1/team/app/_tags/_metadata/_metadata/_tags", "team/app", "acr.metadata.get"),
+        ("/helm/v1/repo/index.yaml", "repo", "helm.index"),
+        ("/helm/v1/team%2Frepo/index.yaml", "team/repo", "helm.index"),
+        ("/helm/v1/repo/_charts", "repo", "helm.charts.list"),
+        ("/helm/v1/repo/_charts/", "repo", "helm.charts.list"),
+        ("/helm/v1/team/repo/_charts/web", "team/repo", "helm.chart.list"),
+        ("/helm/v1/repo/_charts/web/1.0.0+a", "repo", "helm.chart.get"),
+        ("/helm/v1/repo/_charts/web/index.yaml", "repo", "helm.chart.get"),
+        ("/helm/v1/repo/_blobs/web-1.0.0.tgz", "repo", "helm.file.get"),
+        ("/helm/v1/repo/_blobs/index.yaml", "repo", "helm.file.get"),
     ];
     for (path, name, row) in cases {
         let route = get(path).unwrap();
@@ -76,11 +92,36 @@ fn tricks_with_paths_end_in_an_error() {
     ] {
         assert_eq!(get(path), Err(RouteError::Name), "{path}");
     }
-    for path in
-        ["/acr/v1/A", "/acr/v1/a//b", "/acr/v1/a/", "/acr/v1//_tags", "/acr/v1/_tags", "/acr/v1/a%00b/_manifests"]
-    {
+    for path in [
+        "/acr/v1/A",
+        "/acr/v1/a//b",
+        "/acr/v1/a/",
+        "/acr/v1//_tags",
+        "/acr/v1/_tags",
+        "/acr/v1/a%00b/_manifests",
+        "/acr/v1/_metadata",
+        "/acr/v1/_metadata/key",
+    ] {
         let error = get(path).unwrap_err();
         assert!(matches!(error, RouteError::Unknown | RouteError::Name), "{path}: {error:?}");
+    }
+    for path in [
+        "/helm/v1",
+        "/helm/v1/index.yaml",
+        "/helm/v1/repo",
+        "/helm/v1/repo/_other",
+        "/helm/v1/_x/index.yaml",
+        "/helm/v1/repo/_charts/a/b/c",
+        "/helm/v2/repo/index.yaml",
+        "/acr/v1/a/_metadata/a%2Fb",
+    ] {
+        assert_eq!(get(path), Err(RouteError::Unknown), "{path}");
+    }
+    for path in ["/helm/v1/A/index.yaml", "/helm/v1/../index.yaml", "/helm/v1//_charts", "/helm/v1/a%00/_blobs/x.tgz"] {
+        assert_eq!(get(path), Err(RouteError::Name), "{path}");
+    }
+    for path in ["/acr/v1/a/_metadata/", "/acr/v1/a/_metadata/a%00b"] {
+        assert_eq!(get(path), Err(RouteError::Key), "{path}");
     }
     for path in ["/acr/v1", "/acr/v1/_other", "/acr/v1/_deleted/a/_other", "/acr/v1/a/_other/x", "/acr/v2/a"] {
         assert_eq!(get(path), Err(RouteError::Unknown), "{path}");
@@ -120,6 +161,11 @@ fn needs_are_those_of_the_challenge_table() {
     assert_eq!(scope(&Method::GET, "/acr/v1/a/b/_tags").as_deref(), Some("repository:a/b:metadata_read"));
     assert_eq!(scope(&Method::PATCH, "/acr/v1/a").as_deref(), Some("repository:a:metadata_write"));
     assert_eq!(scope(&Method::DELETE, "/acr/v1/a/_tags/v1").as_deref(), Some("repository:a:delete"));
+    assert_eq!(scope(&Method::PUT, "/acr/v1/a/_metadata/k").as_deref(), Some("repository:a:metadata_write"));
+    assert_eq!(scope(&Method::GET, "/helm/v1/repo/index.yaml").as_deref(), Some("artifact-repository:repo:pull"));
+    let file = "/helm/v1/repo/_blobs/web-1.0.0.tgz";
+    assert_eq!(scope(&Method::PATCH, file).as_deref(), Some("artifact-repository:repo:pull,push"));
+    assert_eq!(scope(&Method::DELETE, file).as_deref(), Some("artifact-repository:repo:delete"));
 }
 
 proptest! {
@@ -127,6 +173,7 @@ proptest! {
     fn routes_print_as_parsed(
         name in "[a-z0-9]{1,5}([._-][a-z0-9]{1,5}){0,2}(/[a-z0-9]{1,5}){0,3}",
         tag in "[A-Za-z0-9_][A-Za-z0-9_.-]{0,20}",
+        key in "[ -.0-~]{1,20}",
         content: u64,
         id: u128,
         which in 0..ROUTES.len(),
@@ -136,6 +183,12 @@ proptest! {
         let reference: Reference = if content.is_multiple_of(2) { tag.parse().unwrap() } else { Reference::Digest(digest.clone()) };
         let text = format!("{:032x}", id);
         let upload: UploadId = text.parse().unwrap();
+        let home = repository.clone();
+        let owner = match content % 3 {
+            0 => MetadataOwner::Repository,
+            1 => MetadataOwner::Tag(tag.parse().unwrap()),
+            _ => MetadataOwner::Manifest(digest.clone()),
+        };
         let route = match ROUTES[which].endpoint {
             Endpoint::Base => Route::Base,
             Endpoint::Token => Route::Token,
@@ -164,6 +217,19 @@ proptest! {
             Endpoint::DescribeManifests => Route::DescribeManifests { repository },
             Endpoint::DescribeManifest => Route::DescribeManifest { repository, digest },
             Endpoint::UpdateManifest => Route::UpdateManifest { repository, digest },
+            Endpoint::ListMetadata => Route::ListMetadata { repository, owner },
+            Endpoint::GetMetadata => Route::GetMetadata { repository, owner, key },
+            Endpoint::PutMetadata => Route::PutMetadata { repository, owner, key },
+            Endpoint::DeleteMetadata => Route::DeleteMetadata { repository, owner, key },
+            Endpoint::GetChartIndex => Route::GetChartIndex { home },
+            Endpoint::ListCharts => Route::ListCharts { home },
+            Endpoint::ListChartVersions => Route::ListChartVersions { home, chart: tag },
+            Endpoint::GetChartVersion => Route::GetChartVersion { home, chart: tag, version: key },
+            Endpoint::DeleteChart => Route::DeleteChart { home, chart: tag },
+            Endpoint::GetChartFile => Route::GetChartFile { home, file: key },
+            Endpoint::PutChartFile => Route::PutChartFile { home, file: key },
+            Endpoint::ReplaceChartFile => Route::ReplaceChartFile { home, file: key },
+            Endpoint::DeleteChartFile => Route::DeleteChartFile { home, file: key },
         };
         for method in ROUTES[which].methods {
             let method: Method = method.parse().unwrap();
@@ -178,6 +244,7 @@ proptest! {
             let _ = Route::parse(&method, &format!("/v2/{tail}"));
             let _ = Route::parse(&method, &format!("/v2/a/manifests/{tail}"));
             let _ = Route::parse(&method, &format!("/acr/v1/{tail}"));
+            let _ = Route::parse(&method, &format!("/helm/v1/{tail}"));
         }
     }
 }
