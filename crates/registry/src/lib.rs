@@ -28,6 +28,7 @@ mod manifests;
 mod registries;
 mod repositories;
 mod sizes;
+mod untagging;
 mod upkeep;
 mod uploads;
 
@@ -37,7 +38,10 @@ pub use blobs::{BlobContent, BlobInfo, DeleteBlobError};
 pub use error::Error;
 pub use lists::{Listing, Page};
 pub use locks::{AttributesError, ContentError, Locked};
-pub use manifests::{DeleteManifestError, Manifest, PutManifest, PutManifestError, PutOutcome};
+pub use manifests::{
+    Check, DeleteManifestError, Manifest, ManifestRemoval, OnlyIf, PutManifest, PutManifestError, PutOutcome, Removal,
+    Removed, Skipped, TagRemoval,
+};
 pub use repositories::{DeleteRepositoryError, DeletedRepository};
 pub use upkeep::{CollectReport, ObjectHold, VerifyReport};
 pub use uploads::{BodyError, UploadError, UploadState};

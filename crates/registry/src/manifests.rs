@@ -4,6 +4,7 @@ mod delete;
 mod get;
 mod platform;
 mod put;
+pub(crate) mod removal;
 
 use bytes::Bytes;
 use wharf_model::Digest;
@@ -11,6 +12,7 @@ use wharf_oci::ParsedManifest;
 
 pub use delete::DeleteManifestError;
 pub use put::{PutManifest, PutManifestError, PutOutcome};
+pub use removal::{Check, ManifestRemoval, OnlyIf, Removal, Removed, Skipped, TagRemoval};
 
 /// A manifest as it is served: the bytes are exactly those that were pushed.
 #[derive(Clone, Debug)]

@@ -26,7 +26,7 @@ async fn seven(db: &Database) -> (RegistryId, RepositoryId) {
         db.write(move |c| {
             Box::pin(async move {
                 let (manifest, _) = put(c, repo, name.as_bytes(), None, None, &[]).await?;
-                tags::put(c, repo, &name.parse().unwrap(), manifest, time).await?;
+                tags::put(c, repo, &name.parse().unwrap(), manifest, Overwrite::Allowed, time).await?;
                 repositories::count(c, repo, 0, 1, time).await
             })
         })
@@ -86,8 +86,8 @@ pub(crate) async fn a_part_begins_behind_what_is_gone(db: Database) {
     let (_, repo) = seven(&db).await;
     let first = read!(db, c => attributes::list_tags(c, repo, &descending(), 2)).unwrap();
     let last = first.last().unwrap().clone();
-    let tag: Tag = last.name.parse().unwrap();
-    write!(db, c => tags::delete(c, repo, &tag)).unwrap();
+    let name = last.name.clone();
+    write!(db, c => tags::delete(c, repo, &[name.as_str()])).unwrap();
     let rest = walk(&db, repo, Position::Descending(last.updated_at, last.name), 3).await;
     assert_eq!(rest, ["t5", "t2", "t6", "t3", "t0"]);
 }
@@ -121,8 +121,8 @@ pub(crate) async fn a_tag_that_is_locked_is_not_moved(db: Database) {
             attributes::put_tag_locks(c, repo, &tag, locked).await?;
             let before = attributes::find_tag(c, repo, &tag).await?.unwrap();
             let (manifest, _) = put(c, repo, b"another", None, None, &[]).await?;
-            assert_eq!(tags::put(c, repo, &tag, manifest, NOW).await?, tags::Put::Locked);
-            assert_eq!(tags::put(c, repo, &other, manifest, NOW).await?, tags::Put::Moved);
+            assert_eq!(tags::put(c, repo, &tag, manifest, Overwrite::Allowed, NOW).await?, tags::Put::Locked);
+            assert_eq!(tags::put(c, repo, &other, manifest, Overwrite::Allowed, NOW).await?, tags::Put::Moved);
             let after = attributes::find_tag(c, repo, &tag).await?.unwrap();
             assert_eq!((after.digest, after.updated_at, after.locks), (before.digest, before.updated_at, locked));
             Ok::<_, Error>(())

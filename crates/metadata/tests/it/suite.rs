@@ -244,7 +244,7 @@ pub(crate) async fn a_registry_is_created_once_and_deleted_whole(db: Database) {
     db.write(move |c| {
         Box::pin(async move {
             let (manifest, _) = put(c, repo, b"{}", None, None, &[layer]).await?;
-            tags::put(c, repo, &"v1".parse().unwrap(), manifest, NOW).await
+            tags::put(c, repo, &"v1".parse().unwrap(), manifest, Overwrite::Allowed, NOW).await
         })
     })
     .await
@@ -297,7 +297,7 @@ pub(crate) async fn listings_are_in_the_order_of_bytes_and_lose_nothing(db: Data
         Box::pin(async move {
             let (manifest, _) = put(c, repo, b"{}", None, None, &[]).await?;
             for name in names {
-                tags::put(c, repo, &name.parse().unwrap(), manifest, NOW).await?;
+                tags::put(c, repo, &name.parse().unwrap(), manifest, Overwrite::Allowed, NOW).await?;
             }
             Ok::<_, Error>(())
         })
@@ -318,8 +318,8 @@ pub(crate) async fn a_tag_moves_and_is_removed_alone(db: Database) {
                 let (one, first) = put(c, repo, b"{\"n\":1}", None, None, &[]).await?;
                 let (two, second) = put(c, repo, b"{\"n\":2}", None, None, &[]).await?;
                 let tag = "v1".parse().unwrap();
-                assert_eq!(tags::put(c, repo, &tag, one, NOW).await?, tags::Put::Added);
-                assert_eq!(tags::put(c, repo, &tag, two, LATER).await?, tags::Put::Moved);
+                assert_eq!(tags::put(c, repo, &tag, one, Overwrite::Allowed, NOW).await?, tags::Put::Added);
+                assert_eq!(tags::put(c, repo, &tag, two, Overwrite::Allowed, LATER).await?, tags::Put::Moved);
                 Ok::<_, Error>((first, second))
             })
         })
@@ -329,10 +329,9 @@ pub(crate) async fn a_tag_moves_and_is_removed_alone(db: Database) {
     let by_tag = Reference::Tag("v1".parse().unwrap());
     let found = read!(db, c => manifests::find(c, id, &name, &by_tag)).unwrap().unwrap();
     assert_eq!((found.digest, found.bytes.as_slice()), (second.clone(), b"{\"n\":2}".as_slice()));
-    let tag = "v1".parse().unwrap();
-    assert_eq!(write!(db, c => tags::delete(c, repo, &tag)).unwrap().as_deref(), Some(second.as_str()));
-    let tag = "v1".parse().unwrap();
-    assert_eq!(write!(db, c => tags::delete(c, repo, &tag)).unwrap(), None);
+    let former = write!(db, c => tags::delete(c, repo, &["v1", "v2"])).unwrap();
+    assert_eq!(former.iter().map(|tag| tag.digest.as_str()).collect::<Vec<_>>(), [second.as_str()]);
+    assert!(write!(db, c => tags::delete(c, repo, &["v1"])).unwrap().is_empty());
     for digest in [first, second] {
         let name = "app".parse().unwrap();
         let reference = Reference::Digest(digest);
