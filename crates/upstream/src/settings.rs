@@ -1,0 +1,123 @@
+//! What may be set about other registries.
+
+use std::fmt;
+use std::time::Duration;
+
+use secrecy::SecretString;
+
+use crate::UpstreamAddress;
+
+/// User name and password.
+#[derive(Clone)]
+pub struct Credentials {
+    /// The user name.
+    pub username: String,
+    /// The password, or a token that stands for one.
+    pub password: SecretString,
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Credentials").finish_non_exhaustive()
+    }
+}
+
+/// What the operator says about other registries.
+#[derive(Clone, Debug)]
+pub struct UpstreamSettings {
+    /// Those that speak plain HTTP; an entry without a port means the host at any. This machine need not be named: it is
+    /// asked over HTTPS first and over HTTP then.
+    pub plain_http: Vec<UpstreamAddress>,
+    /// Certificates of authorities to trust besides those of the machine, in PEM.
+    pub authority: Option<String>,
+    /// Token services elsewhere that may be given a registry's credentials.
+    pub realms: Vec<TrustedRealm>,
+    /// How long an answer may keep us waiting, and its body may stand still.
+    pub patience: Duration,
+}
+
+/// A token service that belongs to a registry although its name does not say so.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TrustedRealm {
+    /// The registry.
+    pub registry: UpstreamAddress,
+    /// The host of the token service, without port.
+    pub host: String,
+}
+
+impl Default for UpstreamSettings {
+    fn default() -> Self {
+        Self { plain_http: Vec::new(), authority: None, realms: Vec::new(), patience: Duration::from_secs(30) }
+    }
+}
+
+impl UpstreamSettings {
+    /// Whether the operator says that this registry speaks plain HTTP.
+    pub(crate) fn is_plain(&self, address: &UpstreamAddress) -> bool {
+        let names =
+            |entry: &UpstreamAddress| entry == address || (entry.port().is_none() && entry.host() == address.host());
+        self.plain_http.iter().any(names)
+    }
+
+    /// Whether a token service may be given the credentials of a registry: it is on the same host, or on a host above it
+    /// (`gitlab.com` for `registry.gitlab.com`), or known to belong to it.
+    pub(crate) fn is_trusted_realm(&self, registry: &UpstreamAddress, realm_host: &str) -> bool {
+        let host = registry.host();
+        let is_above =
+            realm_host.contains('.') && host.strip_suffix(realm_host).is_some_and(|rest| rest.ends_with('.'));
+        let is_named = |realm: &TrustedRealm| realm.registry == *registry && realm.host == realm_host;
+        host == realm_host
+            || is_above
+            || (registry.is_docker_hub() && DOCKER_HUB_REALMS.contains(&realm_host))
+            || self.realms.iter().any(is_named)
+    }
+}
+
+/// Where Docker Hub has its token service.
+const DOCKER_HUB_REALMS: [&str; 2] = ["auth.docker.io", "registry-1.docker.io"];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_realm_belongs_by_its_host_or_by_being_named() {
+        let registry = "registry.gitlab.com:5050".parse().unwrap();
+        let realms = vec![TrustedRealm { registry, host: "login.example.org".to_owned() }];
+        let settings = UpstreamSettings { realms, ..UpstreamSettings::default() };
+        for (registry, realm, expected) in [
+            ("quay.io", "quay.io", true),
+            ("registry.gitlab.com", "gitlab.com", true),
+            ("docker.io", "auth.docker.io", true),
+            ("docker.io", "auth.docker.io.example.org", false),
+            ("registry.gitlab.com:5050", "login.example.org", true),
+            ("registry.gitlab.com", "login.example.org", false),
+            ("registry.gitlab.com", "evilgitlab.com", false),
+            ("registry.gitlab.com", "com", false),
+            ("registry.gitlab.com", "auth.gitlab.com", false),
+            ("evilgitlab.com", "gitlab.com", false),
+            ("127.0.0.1:5000", "0.0.1", false),
+            ("127.0.0.1:5000", "127.0.0.1", true),
+            ("127.0.0.1:5000", "localhost", false),
+        ] {
+            assert_eq!(settings.is_trusted_realm(&registry.parse().unwrap(), realm), expected, "{registry} {realm}");
+        }
+    }
+
+    #[test]
+    fn a_host_without_port_means_every_port() {
+        let plain_http = vec!["a.example".parse().unwrap(), "b.example:5000".parse().unwrap()];
+        let settings = UpstreamSettings { plain_http, ..UpstreamSettings::default() };
+        for (address, expected) in
+            [("a.example", true), ("a.example:80", true), ("b.example:5000", true), ("b.example", false)]
+        {
+            assert_eq!(settings.is_plain(&address.parse().unwrap()), expected, "{address}");
+        }
+    }
+
+    #[test]
+    fn credentials_are_not_printed() {
+        let credentials = Credentials { username: "somebody".to_owned(), password: "secret".to_owned().into() };
+        assert_eq!(format!("{credentials:?}"), "Credentials { .. }");
+    }
+}
