@@ -37,6 +37,7 @@ mod principal;
 mod random;
 mod registry_tokens;
 mod sealing;
+pub mod secrets;
 mod signing_key;
 mod subjects;
 mod token;

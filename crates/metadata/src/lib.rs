@@ -24,6 +24,7 @@ pub mod blobs;
 pub mod cache_rules;
 pub mod cached;
 pub mod changes;
+pub mod charts;
 pub mod collection;
 pub mod deployments;
 pub mod directory;
@@ -51,6 +52,7 @@ pub mod subscriptions;
 pub mod tags;
 pub mod tokens;
 pub mod uploads;
+pub mod values;
 
 pub use connection::Connection;
 pub use database::{CommitStatistics, Database, DatabaseUrl};

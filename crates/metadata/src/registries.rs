@@ -223,6 +223,16 @@ pub async fn find_by_resource(c: &mut Connection, id: &ResourceId) -> Result<Opt
     Ok(find_by_name(c, &name).await?.filter(|row| row.resource_id == *id))
 }
 
+/// The settings of a registry, as they are in this transaction. `None` when it was deleted.
+///
+/// # Errors
+/// When the database fails.
+pub async fn find_settings(c: &mut Connection, id: RegistryId) -> Result<Option<RegistrySettings>, Error> {
+    const SQL: &str = "SELECT settings FROM registries WHERE id = $1 AND deleted_at IS NULL";
+    let text: Option<String> = on_engine!(c, c => sqlx::query_scalar(SQL).bind(id.0).fetch_optional(c).await?);
+    text.map(|text| parse_json("registry settings", &text)).transpose()
+}
+
 /// Lists registries in the order of their names, after the one given.
 ///
 /// # Errors
@@ -449,8 +459,12 @@ async fn remove_row(c: &mut Connection, id: RegistryId, most: i64, before: Times
 }
 
 /// What a registry keeps outside its repositories.
-const TOKENS: [&str; 2] =
-    ["DELETE FROM tokens WHERE registry_id = $1", "DELETE FROM scope_maps WHERE registry_id = $1"];
+const TOKENS: [&str; 4] = [
+    "DELETE FROM tokens WHERE registry_id = $1",
+    "DELETE FROM scope_maps WHERE registry_id = $1",
+    "DELETE FROM cache_rules WHERE registry_id = $1",
+    "DELETE FROM credential_sets WHERE registry_id = $1",
+];
 
 /// Deletes a registry with everything in it, in one go: for small ones. Returns whether there was one.
 ///
