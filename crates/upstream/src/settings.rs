@@ -63,8 +63,9 @@ impl UpstreamSettings {
     /// (`gitlab.com` for `registry.gitlab.com`), or known to belong to it.
     pub(crate) fn is_trusted_realm(&self, registry: &UpstreamAddress, realm_host: &str) -> bool {
         let host = registry.host();
-        let is_above =
-            realm_host.contains('.') && host.strip_suffix(realm_host).is_some_and(|rest| rest.ends_with('.'));
+        // Nothing is above an address.
+        let is_name = realm_host.contains('.') && !realm_host.ends_with(|c: char| c.is_ascii_digit());
+        let is_above = is_name && host.strip_suffix(realm_host).is_some_and(|rest| rest.ends_with('.'));
         let is_named = |realm: &TrustedRealm| realm.registry == *registry && realm.host == realm_host;
         host == realm_host
             || is_above
