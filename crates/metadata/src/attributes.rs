@@ -11,7 +11,10 @@ pub use manifests::{
     ManifestAttributes, UndescribedManifest, describe_manifest, find_manifest, find_manifest_bytes, find_manifest_time,
     list_manifests, list_undescribed, put_manifest_locks,
 };
-pub use repositories::{RepositoryAttributes, find_repository, list_names, put_repository_locks};
+pub use repositories::{
+    RepositoryAttributes, RepositoryPosition, find_repository, list_names, list_repositories, put_repository_locks,
+    put_write_once_tags,
+};
 pub use tags::{
     LockedItem, TagAttributes, find_locked, find_tag, find_tag_time, list_tags, list_tags_of, put_tag_locks,
 };

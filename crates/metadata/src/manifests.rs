@@ -12,6 +12,10 @@ use crate::{Connection, Error};
 pub struct ManifestRow {
     /// Its row.
     pub id: ManifestId,
+    /// The repository that it is in.
+    pub repository: RepositoryId,
+    /// When the tag that it was found by was set first.
+    pub tag_created_at: Option<Timestamp>,
     /// Its digest.
     pub digest: Digest,
     /// Its media type.
@@ -72,6 +76,8 @@ pub struct ReferrerRow {
 #[derive(sqlx::FromRow)]
 struct Columns {
     id: i64,
+    repository_id: i64,
+    tag_created_at: Option<i64>,
     digest: String,
     media_type: String,
     read_enabled: bool,
@@ -88,12 +94,12 @@ pub async fn find(
     repository: &RepositoryName,
     reference: &Reference,
 ) -> Result<Option<ManifestRow>, Error> {
-    const BY_TAG: &str = "SELECT m.id, m.digest, m.media_type, m.bytes,
+    const BY_TAG: &str = "SELECT m.id, m.repository_id, t.created_at AS tag_created_at, m.digest, m.media_type, m.bytes,
             (r.read_enabled AND t.read_enabled AND m.read_enabled) AS read_enabled FROM repositories r
          JOIN tags t ON t.repository_id = r.id AND t.name = $3
          JOIN manifests m ON m.id = t.manifest_id
          WHERE r.registry_id = $1 AND r.name = $2";
-    const BY_DIGEST: &str = "SELECT m.id, m.digest, m.media_type, m.bytes,
+    const BY_DIGEST: &str = "SELECT m.id, m.repository_id, CAST(NULL AS BIGINT) AS tag_created_at, m.digest, m.media_type, m.bytes,
             (r.read_enabled AND m.read_enabled) AS read_enabled FROM repositories r
          JOIN manifests m ON m.repository_id = r.id AND m.digest = $3
          WHERE r.registry_id = $1 AND r.name = $2";
@@ -107,6 +113,8 @@ pub async fn find(
     row.map(|row| {
         Ok(ManifestRow {
             id: ManifestId(row.id),
+            repository: RepositoryId(row.repository_id),
+            tag_created_at: row.tag_created_at.map(Timestamp),
             digest: parse("digest", &row.digest)?,
             media_type: row.media_type,
             read_enabled: row.read_enabled,

@@ -9,7 +9,7 @@ use wharf_metadata::{Database, RegistryRow};
 use wharf_model::{Clock, RepositoryName, Timestamp};
 
 use crate::cache::Caches;
-use crate::sizes::Sizes;
+use crate::pulls::Pulls;
 use crate::uploads::Sessions;
 
 /// What may be set about artifacts.
@@ -61,7 +61,7 @@ pub(crate) struct Inner {
     pub(crate) settings: Settings,
     pub(crate) caches: Caches,
     pub(crate) sessions: Sessions,
-    pub(crate) sizes: Sizes,
+    pub(crate) pulls: Pulls,
     /// When this process began; sessions that are older may have been left by another.
     pub(crate) started_at: Timestamp,
 }
@@ -80,8 +80,8 @@ impl Artifacts {
         let caches = Caches::new(!database.is_shared());
         let sessions = Sessions::new(state_key);
         let started_at = clock.now();
-        let sizes = Sizes::new();
-        Self { inner: Arc::new(Inner { database, blobs, clock, settings, caches, sessions, sizes, started_at }) }
+        let pulls = Pulls::default();
+        Self { inner: Arc::new(Inner { database, blobs, clock, settings, caches, sessions, pulls, started_at }) }
     }
 
     /// The database beneath.

@@ -25,12 +25,16 @@ mod error;
 mod lists;
 mod locks;
 mod manifests;
+mod pulls;
 mod registries;
 mod repositories;
+mod retention;
 mod sizes;
+mod tagging;
 mod untagging;
 mod upkeep;
 mod uploads;
+mod write_once;
 
 pub use artifacts::{Artifacts, Settings, Target};
 pub use attributes::{DescribedManifest, RelatedManifest, cursor};
@@ -43,5 +47,7 @@ pub use manifests::{
     Removed, Skipped, TagRemoval,
 };
 pub use repositories::{DeleteRepositoryError, DeletedRepository};
+pub use tagging::TaggingError;
 pub use upkeep::{CollectReport, ObjectHold, VerifyReport};
 pub use uploads::{BodyError, UploadError, UploadState};
+pub use write_once::{MOST_PATTERNS, PatternsError, parse_patterns};

@@ -6,9 +6,13 @@ mod platform;
 mod put;
 pub(crate) mod removal;
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use wharf_model::Digest;
 use wharf_oci::ParsedManifest;
+
+use crate::pulls::Meter;
 
 pub use delete::DeleteManifestError;
 pub use put::{PutManifest, PutManifestError, PutOutcome};
@@ -23,9 +27,17 @@ pub struct Manifest {
     pub media_type: String,
     /// Its bytes.
     pub bytes: Bytes,
+    /// Counts its pulls.
+    pub(crate) meter: Option<Arc<Meter>>,
 }
 
 impl Manifest {
+    /// One that is not from here, and whose pulls are not counted.
+    #[must_use]
+    pub fn new(digest: Digest, media_type: String, bytes: Bytes) -> Self {
+        Self { digest, media_type, bytes, meter: None }
+    }
+
     /// What the manifest says. `None` cannot happen for one that was pushed here, since it was parsed then.
     pub(crate) fn parse(&self) -> Option<ParsedManifest> {
         ParsedManifest::parse(Some(&self.media_type), &self.bytes).ok()

@@ -1,72 +1,40 @@
-//! How much a registry holds.
+//! How much repositories and registries hold.
 //!
-//! To know it, all links of the registry are walked: instant for most, seconds for one with millions of blobs. So each
-//! result is believed for as long as pays for the walk: at most a twentieth of a core goes into measuring, however often
-//! somebody asks. ACR's figure lags behind too (`acr/semantics.md` 1).
+//! The figures are kept as links of blobs come and go, by a reconciler that counts what waits to be counted: they are some
+//! seconds old, and reading them costs the same however much there is. ACR's figure lags behind too
+//! (`acr/semantics.md` 1).
 
-use std::sync::Arc;
-use std::time::{Duration, Instant};
-
-use moka::sync::Cache;
-use tokio::sync::Mutex;
-use wharf_metadata::registries;
+use wharf_metadata::sizes;
 use wharf_model::RegistryId;
 
 use crate::{Artifacts, Error};
 
-/// What was measured lately.
-#[derive(Debug)]
-pub(crate) struct Sizes {
-    known: Cache<RegistryId, Measured>,
-    /// One walk at a time.
-    walk: Arc<Mutex<()>>,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Measured {
-    bytes: u64,
-    at: Instant,
-    took: Duration,
-}
-
-impl Measured {
-    fn is_recent(&self) -> bool {
-        self.at.elapsed() < self.took * PATIENCE
-    }
-}
-
-impl Sizes {
-    pub(crate) fn new() -> Self {
-        Self { known: Cache::new(MOST), walk: Arc::default() }
-    }
-}
-
 impl Artifacts {
     /// The bytes of the blobs that a registry holds, each counted once however many repositories and manifests share it.
-    /// In a large registry the figure may be some time old.
+    /// What was pushed or collected in the last seconds may be missing.
     ///
     /// # Errors
     /// When the metadata cannot be read.
     pub async fn registry_size(&self, id: RegistryId) -> Result<u64, Error> {
-        let sizes = &self.inner.sizes;
-        let recent = || sizes.known.get(&id).filter(Measured::is_recent);
-        if let Some(measured) = recent() {
-            return Ok(measured.bytes);
+        let bytes = self.inner.database.read(move |c| Box::pin(sizes::find_registry(c, id))).await?;
+        Ok(u64::try_from(bytes).unwrap_or(0))
+    }
+
+    /// Counts the blobs that came and went since the last time. To be called every few seconds; safe to run twice at once
+    /// and to be cut off anywhere.
+    ///
+    /// # Errors
+    /// When the metadata fails.
+    pub async fn count_bytes(&self) -> Result<(), Error> {
+        let database = &self.inner.database;
+        // Mostly nothing waits, and then nobody who writes is disturbed.
+        let mut more = database.read(|c| Box::pin(sizes::are_pending(c))).await?;
+        while more {
+            more = database.write(|c| Box::pin(sizes::count_some(c, AT_ONCE))).await?;
         }
-        let _alone = sizes.walk.lock().await;
-        if let Some(measured) = recent() {
-            return Ok(measured.bytes);
-        }
-        let at = Instant::now();
-        let bytes = self.inner.database.read(move |c| Box::pin(registries::size_bytes(c, id))).await?;
-        let bytes = u64::try_from(bytes).unwrap_or(0);
-        sizes.known.insert(id, Measured { bytes, at: Instant::now(), took: at.elapsed() });
-        Ok(bytes)
+        Ok(())
     }
 }
 
-/// For how many times the length of a walk its result is believed.
-const PATIENCE: u32 = 20;
-
-/// How many registries are remembered.
-const MOST: u64 = 10_000;
+/// How many changes one transaction counts.
+const AT_ONCE: i64 = 250;

@@ -5,6 +5,8 @@ use wharf_model::{Digest, Locks, ManifestId, RegistryId, RepositoryId, Timestamp
 use super::{LockColumns, Position, in_order};
 use crate::connection::on_engine;
 use crate::manifests::NewPlatform;
+use crate::pulls::{PullColumns, Pulls};
+use crate::quarantine::Mark;
 use crate::{Connection, Error};
 
 /// A manifest as the metadata API shows it.
@@ -32,6 +34,10 @@ pub struct ManifestAttributes {
     pub tags: Vec<String>,
     /// Its locks.
     pub locks: Locks,
+    /// How it was pulled.
+    pub pulls: Option<Pulls>,
+    /// What scanners say of it.
+    pub quarantine: Option<Mark>,
 }
 
 #[derive(sqlx::FromRow)]
@@ -46,13 +52,20 @@ struct Columns {
     created_at: i64,
     updated_at: i64,
     tags: Option<String>,
+    quarantine_state: Option<String>,
+    quarantine_details: Option<String>,
+    quarantine_tag: Option<String>,
     #[sqlx(flatten)]
     locks: LockColumns,
+    #[sqlx(flatten)]
+    pulls: PullColumns,
 }
 
-impl From<Columns> for ManifestAttributes {
-    fn from(row: Columns) -> Self {
-        Self {
+impl TryFrom<Columns> for ManifestAttributes {
+    type Error = Error;
+
+    fn try_from(row: Columns) -> Result<Self, Error> {
+        Ok(Self {
             id: ManifestId(row.id),
             digest: row.digest,
             media_type: row.media_type,
@@ -64,7 +77,9 @@ impl From<Columns> for ManifestAttributes {
             updated_at: Timestamp(row.updated_at),
             tags: row.tags.iter().flat_map(|tags| tags.split(' ')).map(str::to_owned).collect(),
             locks: row.locks.into(),
-        }
+            pulls: row.pulls.into(),
+            quarantine: Mark::of_columns(row.quarantine_state, row.quarantine_details, row.quarantine_tag)?,
+        })
     }
 }
 
@@ -80,12 +95,16 @@ pub async fn find_manifest(
     const SQL: &str = "SELECT m.id, m.digest, m.media_type, m.config_media_type, m.architecture, m.os,
             m.image_size_bytes, m.created_at, m.updated_at,
             m.delete_enabled, m.write_enabled, m.read_enabled, m.list_enabled,
+            q.state AS quarantine_state, q.details AS quarantine_details, q.tag AS quarantine_tag,
+            p.pull_count, p.pulled_at,
             (SELECT string_agg(t.name, ' ' ORDER BY t.name) FROM tags t
                 WHERE t.manifest_id = m.id AND t.list_enabled) AS tags
-         FROM manifests m WHERE m.repository_id = $1 AND m.digest = $2";
+         FROM manifests m
+         LEFT JOIN quarantine_marks q ON q.manifest_id = m.id LEFT JOIN manifest_pulls p ON p.manifest_id = m.id
+         WHERE m.repository_id = $1 AND m.digest = $2";
     let row: Option<Columns> =
         on_engine!(c, c => sqlx::query_as(SQL).bind(repository.0).bind(digest.as_str()).fetch_optional(c).await?);
-    Ok(row.map(Into::into))
+    row.map(TryInto::try_into).transpose()
 }
 
 /// The bytes of a manifest.
@@ -126,9 +145,13 @@ pub async fn list_manifests(
         after,
         "SELECT m.id, m.digest, m.media_type, m.config_media_type, m.architecture, m.os, m.image_size_bytes,
             m.created_at, m.updated_at, m.delete_enabled, m.write_enabled, m.read_enabled, m.list_enabled,
+            q.state AS quarantine_state, q.details AS quarantine_details, q.tag AS quarantine_tag,
+            p.pull_count, p.pulled_at,
             (SELECT string_agg(t.name, ' ' ORDER BY t.name) FROM tags t
                 WHERE t.manifest_id = m.id AND t.list_enabled) AS tags
-         FROM manifests m WHERE m.repository_id = $1 AND m.list_enabled",
+         FROM manifests m
+         LEFT JOIN quarantine_marks q ON q.manifest_id = m.id LEFT JOIN manifest_pulls p ON p.manifest_id = m.id
+         WHERE m.repository_id = $1 AND m.list_enabled",
         "m",
         "digest"
     );
@@ -136,7 +159,7 @@ pub async fn list_manifests(
     let rows: Vec<Columns> = on_engine!(c, c => {
         sqlx::query_as(sql).bind(repository.0).bind(time).bind(name).bind(limit).fetch_all(c).await?
     });
-    Ok(rows.into_iter().map(Into::into).collect())
+    rows.into_iter().map(TryInto::try_into).collect()
 }
 
 /// Sets the locks of a manifest.

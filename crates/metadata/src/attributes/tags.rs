@@ -5,6 +5,7 @@ use wharf_model::{Digest, Locks, ManifestId, RepositoryId, Tag, Timestamp};
 
 use super::{LockColumns, Position, in_order};
 use crate::connection::{VALUES_PER_STATEMENT, on_engine, placeholder_list};
+use crate::pulls::{PullColumns, Pulls};
 use crate::{Connection, Error};
 
 /// A tag as the metadata API shows it.
@@ -20,6 +21,8 @@ pub struct TagAttributes {
     pub updated_at: Timestamp,
     /// Its locks.
     pub locks: Locks,
+    /// How it was pulled.
+    pub pulls: Option<Pulls>,
 }
 
 #[derive(sqlx::FromRow)]
@@ -30,6 +33,8 @@ struct Columns {
     updated_at: i64,
     #[sqlx(flatten)]
     locks: LockColumns,
+    #[sqlx(flatten)]
+    pulls: PullColumns,
 }
 
 impl From<Columns> for TagAttributes {
@@ -40,6 +45,7 @@ impl From<Columns> for TagAttributes {
             created_at: Timestamp(row.created_at),
             updated_at: Timestamp(row.updated_at),
             locks: row.locks.into(),
+            pulls: row.pulls.into(),
         }
     }
 }
@@ -50,8 +56,10 @@ impl From<Columns> for TagAttributes {
 /// When the database fails.
 pub async fn find_tag(c: &mut Connection, repository: RepositoryId, tag: &Tag) -> Result<Option<TagAttributes>, Error> {
     const SQL: &str = "SELECT t.name, m.digest, t.created_at, t.updated_at,
-            t.delete_enabled, t.write_enabled, t.read_enabled, t.list_enabled
-         FROM tags t JOIN manifests m ON m.id = t.manifest_id WHERE t.repository_id = $1 AND t.name = $2";
+            t.delete_enabled, t.write_enabled, t.read_enabled, t.list_enabled, p.pull_count, p.pulled_at
+         FROM tags t JOIN manifests m ON m.id = t.manifest_id
+         LEFT JOIN tag_pulls p ON p.repository_id = t.repository_id AND p.name = t.name
+         WHERE t.repository_id = $1 AND t.name = $2";
     let row: Option<Columns> =
         on_engine!(c, c => sqlx::query_as(SQL).bind(repository.0).bind(tag.as_str()).fetch_optional(c).await?);
     Ok(row.map(Into::into))
@@ -85,8 +93,10 @@ pub async fn list_tags(
     let sql = in_order!(
         after,
         "SELECT t.name, m.digest, t.created_at, t.updated_at,
-            t.delete_enabled, t.write_enabled, t.read_enabled, t.list_enabled
-         FROM tags t JOIN manifests m ON m.id = t.manifest_id WHERE t.repository_id = $1 AND t.list_enabled",
+            t.delete_enabled, t.write_enabled, t.read_enabled, t.list_enabled, p.pull_count, p.pulled_at
+         FROM tags t JOIN manifests m ON m.id = t.manifest_id
+         LEFT JOIN tag_pulls p ON p.repository_id = t.repository_id AND p.name = t.name
+         WHERE t.repository_id = $1 AND t.list_enabled",
         "t",
         "name"
     );
@@ -111,8 +121,9 @@ pub async fn list_tags_of(
     let sql = in_order!(
         after,
         "SELECT t.name, m.digest, t.created_at, t.updated_at,
-            t.delete_enabled, t.write_enabled, t.read_enabled, t.list_enabled
+            t.delete_enabled, t.write_enabled, t.read_enabled, t.list_enabled, p.pull_count, p.pulled_at
          FROM manifests m JOIN tags t ON t.manifest_id = m.id AND t.repository_id = $1
+         LEFT JOIN tag_pulls p ON p.repository_id = t.repository_id AND p.name = t.name
          WHERE m.repository_id = $1 AND m.digest = $5 AND t.list_enabled",
         "t",
         "name"

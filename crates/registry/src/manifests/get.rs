@@ -8,6 +8,7 @@ use wharf_model::Reference;
 use super::Manifest;
 use crate::cache::key;
 use crate::locks::{ContentError, Locked};
+use crate::pulls::Meter;
 use crate::{Artifacts, Error, Target};
 
 impl Artifacts {
@@ -53,7 +54,13 @@ impl Artifacts {
             .await?;
         let Some(row) = row else { return Ok(None) };
         let is_readable = row.read_enabled;
-        let manifest = Arc::new(Manifest { digest: row.digest, media_type: row.media_type, bytes: row.bytes.into() });
+        let tag = match reference {
+            Reference::Tag(tag) => row.tag_created_at.map(|created_at| (tag.clone(), created_at)),
+            Reference::Digest(_) => None,
+        };
+        let meter = Some(Arc::new(Meter::new(target.registry.name.clone(), row.repository, row.id, tag)));
+        let manifest = Manifest { digest: row.digest, media_type: row.media_type, bytes: row.bytes.into(), meter };
+        let manifest = Arc::new(manifest);
         if is_readable {
             cache.store(key, manifest.clone(), &fence);
         }
