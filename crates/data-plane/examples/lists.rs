@@ -63,6 +63,7 @@ async fn fill(server: &TestServer, count: usize) {
             tags: Vec::new(),
             content_type: None,
             bytes: document.to_string().into_bytes().into(),
+            only_new: false,
             actor: "example".to_owned(),
         };
         async move {

@@ -13,7 +13,7 @@ use wharf_model::{Reference, error_chain};
 use wharf_oci::{Code, OciError, PageError, RouteError};
 use wharf_registry::{
     AttributesError, ContentError, DeleteBlobError, DeleteManifestError, DeleteRepositoryError, Locked,
-    PutManifestError, UploadError,
+    PutManifestError, TaggingError, UploadError,
 };
 
 use crate::body::interrupted;
@@ -157,6 +157,21 @@ impl From<DeleteRepositoryError> for Failure {
     }
 }
 
+impl From<TaggingError> for Failure {
+    fn from(error: TaggingError) -> Self {
+        match error {
+            TaggingError::Locked(locked) => locked.into(),
+            // Unlike a lock this is a rule for everybody, so everybody is told.
+            TaggingError::WriteOnce { .. } => Self::new(OciError::disallowed().with_message(error.to_string())),
+            TaggingError::Exists { .. } => {
+                let exists = OciError::disallowed().with_status(StatusCode::PRECONDITION_FAILED);
+                Self::new(exists.with_message(error.to_string()))
+            }
+            TaggingError::Store(error) => error.into(),
+        }
+    }
+}
+
 impl From<PutManifestError> for Failure {
     fn from(error: PutManifestError) -> Self {
         let list = |digests: &[wharf_model::Digest]| -> Value {
@@ -171,6 +186,10 @@ impl From<PutManifestError> for Failure {
             | PutManifestError::ManifestsMissing { ref missing, .. } => {
                 Self::new(OciError::new(Code::ManifestBlobUnknown).with_detail(list(missing)))
             }
+            PutManifestError::Exists { .. } => {
+                Self::new(OciError::disallowed().with_status(StatusCode::PRECONDITION_FAILED).with_message(error.to_string()))
+            }
+            PutManifestError::Tagging(error) => error.into(),
             PutManifestError::Locked(locked) => locked.into(),
             PutManifestError::Store(error) => error.into(),
         }

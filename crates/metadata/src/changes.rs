@@ -26,6 +26,14 @@ pub enum Kind {
     TagUpdate,
     /// The locks of a manifest changed.
     ManifestUpdate,
+    /// A manifest was put into quarantine, because it was pushed while the policy is on: the push is not to be told to
+    /// those who may not pull it yet. Without the policy there is the push alone, and whoever tells scanners of every
+    /// push tells them of that one.
+    ManifestQuarantine,
+    /// A scanner let a manifest pass; if it was in quarantine, it is as good as pushed now.
+    ManifestPass,
+    /// A scanner refused a manifest, or told more of it.
+    ManifestFail,
     /// A registry was created.
     RegistryCreate,
     /// A registry's settings or credentials changed.
@@ -35,7 +43,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    const EVERY: [Self; 12] = [
+    const EVERY: [Self; 15] = [
         Self::ManifestPush,
         Self::TagPut,
         Self::TagDelete,
@@ -45,6 +53,9 @@ impl Kind {
         Self::RepositoryDelete,
         Self::TagUpdate,
         Self::ManifestUpdate,
+        Self::ManifestQuarantine,
+        Self::ManifestPass,
+        Self::ManifestFail,
         Self::RegistryCreate,
         Self::RegistryUpdate,
         Self::RegistryDelete,
@@ -61,6 +72,9 @@ impl Kind {
             Self::RepositoryDelete => "repository.delete",
             Self::TagUpdate => "tag.update",
             Self::ManifestUpdate => "manifest.update",
+            Self::ManifestQuarantine => "manifest.quarantine",
+            Self::ManifestPass => "manifest.pass",
+            Self::ManifestFail => "manifest.fail",
             Self::RegistryCreate => "registry.create",
             Self::RegistryUpdate => "registry.update",
             Self::RegistryDelete => "registry.delete",

@@ -4,6 +4,7 @@ use wharf_model::{Locks, RegistryId, RepositoryId, RepositoryName, Timestamp};
 
 use crate::attributes::LockColumns;
 use crate::connection::on_engine;
+use crate::error::parse_json;
 use crate::{Connection, Error};
 
 /// Finds a repository, also one that holds no manifest (yet).
@@ -37,12 +38,14 @@ pub async fn find_shown(
 }
 
 /// A repository that is about to be written to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Writable {
     /// Its row.
     pub id: RepositoryId,
     /// Whether a lock lets it be written to.
     pub write_enabled: bool,
+    /// Patterns of tags that are set once in it.
+    pub write_once_tags: Vec<String>,
 }
 
 /// Finds a repository or makes it, and keeps it, and every lock in it, as they are until the transaction ends. Others may do
@@ -56,26 +59,33 @@ pub async fn find_or_insert(
     name: &RepositoryName,
     now: Timestamp,
 ) -> Result<Writable, Error> {
-    const FIND_SQLITE: &str = "SELECT id, write_enabled FROM repositories WHERE registry_id = $1 AND name = $2";
-    const FIND_POSTGRES: &str =
-        "SELECT id, write_enabled FROM repositories WHERE registry_id = $1 AND name = $2 FOR KEY SHARE";
+    const FIND_SQLITE: &str =
+        "SELECT id, write_enabled, write_once_tags FROM repositories WHERE registry_id = $1 AND name = $2";
+    const FIND_POSTGRES: &str = "SELECT id, write_enabled, write_once_tags FROM repositories
+         WHERE registry_id = $1 AND name = $2 FOR KEY SHARE";
     const INSERT: &str = "INSERT INTO repositories (registry_id, name, created_at, updated_at) VALUES ($1, $2, $3, $3)
          ON CONFLICT (registry_id, name) DO NOTHING RETURNING id";
     let find = if matches!(c, Connection::Sqlite(_)) { FIND_SQLITE } else { FIND_POSTGRES };
     loop {
-        let found: Option<(i64, bool)> = on_engine!(&mut *c, c => {
+        let found: Option<(i64, bool, Option<String>)> = on_engine!(&mut *c, c => {
             sqlx::query_as(find).bind(registry.0).bind(name.as_str()).fetch_optional(c).await?
         });
-        if let Some((id, write_enabled)) = found {
-            return Ok(Writable { id: RepositoryId(id), write_enabled });
+        if let Some((id, write_enabled, patterns)) = found {
+            let write_once_tags = patterns_of(patterns.as_deref())?;
+            return Ok(Writable { id: RepositoryId(id), write_enabled, write_once_tags });
         }
         let inserted: Option<i64> = on_engine!(&mut *c, c => {
             sqlx::query_scalar(INSERT).bind(registry.0).bind(name.as_str()).bind(now.0).fetch_optional(c).await?
         });
         if let Some(id) = inserted {
-            return Ok(Writable { id: RepositoryId(id), write_enabled: true });
+            return Ok(Writable { id: RepositoryId(id), write_enabled: true, write_once_tags: Vec::new() });
         }
     }
+}
+
+/// Patterns of tags as kept.
+pub(crate) fn patterns_of(column: Option<&str>) -> Result<Vec<String>, Error> {
+    column.map_or(Ok(Vec::new()), |text| parse_json("patterns of tags", text))
 }
 
 /// Keeps everybody else from writing to a repository until the transaction ends: for changes that look at several
@@ -108,7 +118,7 @@ pub async fn keep(c: &mut Connection, id: RepositoryId) -> Result<Option<bool>, 
 }
 
 /// Adds to the counters of a repository. When its first manifest arrives, it is created as users see it; when its last one
-/// goes, it ends, and its locks with it.
+/// goes, it ends, and its locks and patterns with it.
 ///
 /// # Errors
 /// When the database fails.
@@ -125,6 +135,7 @@ pub async fn count(
             write_enabled = write_enabled OR manifest_count + $2 = 0,
             read_enabled = read_enabled OR manifest_count + $2 = 0,
             list_enabled = list_enabled OR manifest_count + $2 = 0,
+            write_once_tags = CASE WHEN manifest_count + $2 = 0 THEN NULL ELSE write_once_tags END,
             manifest_count = manifest_count + $2, tag_count = tag_count + $3, updated_at = $4 WHERE id = $1";
     on_engine!(c, c => {
         sqlx::query(SQL).bind(id.0).bind(manifests).bind(tags).bind(now.0).execute(c).await?;

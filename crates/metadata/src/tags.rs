@@ -73,10 +73,10 @@ pub enum Put {
     },
     /// It is there, and a lock forbids it.
     Locked,
-    /// It is there, names this manifest, and may not be set like that.
+    /// It is there and may not be set like that.
     Kept {
-        /// The manifest that it names.
-        names: ManifestId,
+        /// The tag as it is.
+        found: FormerTag,
     },
 }
 
@@ -100,9 +100,9 @@ pub async fn put(
         let (sql, done) = match (take(c, repository, tag).await?, overwrite) {
             (None, _) => (INSERT, Put::Added),
             (Some(found), _) if !found.locks.write_enabled => return Ok(Put::Locked),
-            (Some(found), Overwrite::Never) => return Ok(Put::Kept { names: found.manifest }),
+            (Some(found), Overwrite::Never) => return Ok(Put::Kept { found }),
             (Some(found), _) if found.manifest == manifest => (UPDATE, Put::Same),
-            (Some(found), Overwrite::Same) => return Ok(Put::Kept { names: found.manifest }),
+            (Some(found), Overwrite::Same) => return Ok(Put::Kept { found }),
             (Some(from), Overwrite::Allowed) => (UPDATE, Put::Moved { from }),
         };
         let rows = on_engine!(&mut *c, c => {

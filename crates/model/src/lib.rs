@@ -14,6 +14,7 @@ mod principal;
 mod reference;
 mod request;
 mod resource_id;
+mod tag_pattern;
 mod time;
 
 pub use access::{Access, Action, ParseScopeError, ResourceKind, Scope};
@@ -26,4 +27,5 @@ pub use principal::{Client, PrincipalId, PrincipalKind};
 pub use reference::Reference;
 pub use request::{AccessNote, Endpoints, LoginServers, RequestContext};
 pub use resource_id::{ParseResourceIdError, ResourceId};
+pub use tag_pattern::{ParsePatternError, TagPattern};
 pub use time::{Clock, FakeClock, SystemClock, Timestamp};

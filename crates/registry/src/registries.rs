@@ -95,6 +95,8 @@ impl Artifacts {
             // A manifest may be remembered under any of its tags.
             (Kind::ManifestUpdate, Some(_)) => caches.manifests.invalidate_all(),
             (Kind::RepositoryUpdate | Kind::RepositoryDelete, Some(_)) => caches.forget_content(),
+            // What scanners say is asked whenever it matters.
+            (Kind::ManifestQuarantine | Kind::ManifestPass | Kind::ManifestFail, Some(_)) => {}
             (_, None) => {}
         }
     }

@@ -11,7 +11,7 @@ use wharf_metadata::tags::FormerTag;
 use wharf_metadata::{Connection, RegistrySettings};
 use wharf_model::{ManifestId, RegistryId, RepositoryId, RepositoryName, Timestamp};
 
-use crate::Target;
+use crate::{Target, retention};
 
 /// Who takes tags off manifests, where and when, and what the registry's policies are.
 #[derive(Clone, Debug)]
@@ -65,7 +65,7 @@ impl Untagging {
         repository: RepositoryId,
         manifests: &[ManifestId],
     ) -> Result<(), wharf_metadata::Error> {
-        let _ = (c, repository, manifests);
-        Ok(())
+        let _ = repository;
+        retention::let_go(c, &self.settings, manifests, self.now).await
     }
 }

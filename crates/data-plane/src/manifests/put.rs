@@ -36,7 +36,7 @@ pub(crate) async fn put(
         Err(error) => return Err(unread(error, Code::ManifestInvalid)),
     };
     let set_tags = tags.clone();
-    let put = PutManifest { reference, tags, content_type, bytes, actor: call.caller.name().to_owned() };
+    let put = PutManifest { reference, tags, content_type, bytes, only_new: false, actor: call.caller.name().to_owned() };
     let outcome = call.artifacts().put_manifest(call.target(repository), put).await?;
 
     let location =

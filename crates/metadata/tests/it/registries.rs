@@ -70,7 +70,7 @@ pub(crate) async fn what_a_registry_held_is_removed_bit_by_bit(db: Database) {
                 Box::pin(async move {
                     let (manifest, digest) = put(c, repository, content, None, None, &[layer]).await?;
                     let tag = format!("t{}", &digest.hex()[..8]).parse().unwrap();
-                    tags::put(c, repository, &tag, manifest, NOW).await?;
+                    tags::put(c, repository, &tag, manifest, Overwrite::Allowed, NOW).await?;
                     Ok::<_, Error>(())
                 })
             })

@@ -5,14 +5,15 @@ use std::collections::HashMap;
 use bytes::Bytes;
 use wharf_metadata::changes::{self, Kind, NewChange};
 use wharf_metadata::manifests::{self, NewManifest};
-use wharf_metadata::{Connection, blobs, repositories, tags};
-use wharf_model::{
-    Algorithm, BlobId, Digest, ManifestId, Reference, RegistryId, RepositoryId, RepositoryName, Tag, Timestamp,
-};
+use wharf_metadata::{Connection, blobs, quarantine, repositories};
+use wharf_model::{Algorithm, BlobId, Digest, ManifestId, Reference, RepositoryId, RepositoryName, Tag};
 use wharf_oci::{MAX_SIZE_BYTES, ManifestError, ParsedManifest};
 
 use crate::cache::key;
 use crate::locks::Locked;
+use crate::retention;
+use crate::tagging::{Tagging, TaggingError};
+use crate::untagging::Untagging;
 use crate::{Artifacts, Error, Target};
 
 use super::platform::Platform;
@@ -28,6 +29,8 @@ pub struct PutManifest {
     pub content_type: Option<String>,
     /// The manifest. At most 4 MiB; whoever reads the request holds it to that.
     pub bytes: Bytes,
+    /// Refuse if one of the tags is there already, or, without tags, the manifest.
+    pub only_new: bool,
     /// Who pushes, for the change log.
     pub actor: String,
 }
@@ -73,7 +76,18 @@ pub enum PutManifestError {
         /// The manifests, at least one.
         missing: Vec<Digest>,
     },
-    /// The repository, or a tag that it was to get, is locked.
+    /// It was to be new and is there.
+    #[error("the manifest {digest} is in {repository} already")]
+    Exists {
+        /// The repository.
+        repository: RepositoryName,
+        /// Its digest.
+        digest: Digest,
+    },
+    /// A tag that it was to get may not be set.
+    #[error(transparent)]
+    Tagging(#[from] TaggingError),
+    /// The repository is locked.
     #[error(transparent)]
     Locked(#[from] Locked),
     /// The stores failed.
@@ -108,15 +122,13 @@ impl Artifacts {
             tags: tags.clone(),
         };
         let push = Push {
-            registry: target.registry.id,
-            repository: target.repository.clone(),
-            now: self.now(),
             digest,
             tags,
             platform: self.find_platform(&parsed, &put.bytes).await,
             parsed,
             bytes: put.bytes,
-            actor: put.actor,
+            only_new: put.only_new,
+            untagging: Untagging::new(target, &put.actor, self.now()),
         };
         self.inner.database.write(move |c| Box::pin(async move { push.run(c).await })).await?;
         for tag in &outcome.tags {
@@ -143,22 +155,22 @@ fn digest_of(put: &PutManifest) -> Result<Digest, PutManifestError> {
 
 /// A push that is to be written.
 struct Push {
-    registry: RegistryId,
-    repository: RepositoryName,
-    now: Timestamp,
     digest: Digest,
     tags: Vec<Tag>,
     parsed: ParsedManifest,
     platform: Option<Platform>,
     bytes: Bytes,
-    actor: String,
+    only_new: bool,
+    /// Where, when and by whom, and what becomes of the manifests that its tags named before.
+    untagging: Untagging,
 }
 
 impl Push {
     async fn run(self, c: &mut Connection) -> Result<(), PutManifestError> {
-        let found = repositories::find_or_insert(c, self.registry, &self.repository, self.now).await?;
+        let Untagging { registry, repository: name, settings, now, .. } = &self.untagging;
+        let found = repositories::find_or_insert(c, *registry, name, *now).await?;
         if !found.write_enabled {
-            return Err(Locked::Repository(self.repository).into());
+            return Err(Locked::Repository(name.clone()).into());
         }
         let repository = found.id;
         let blobs = self.find_blobs(c, repository).await?;
@@ -168,19 +180,19 @@ impl Push {
         if is_new {
             manifests::insert_blobs(c, repository, manifest, &blobs).await?;
             manifests::insert_children(c, manifest, &children).await?;
+            retention::hold(c, settings, &children).await?;
+        } else if self.only_new && self.tags.is_empty() {
+            return Err(PutManifestError::Exists { repository: name.clone(), digest: self.digest });
         }
+        let tagging = Tagging { untagging: &self.untagging, repository: &found, only_new: self.only_new };
         let mut new_tags = 0;
         for tag in &self.tags {
-            new_tags += match tags::put(c, repository, tag, manifest, self.now).await? {
-                tags::Put::Added => 1,
-                tags::Put::Moved => 0,
-                tags::Put::Locked => {
-                    return Err(Locked::Tag { repository: self.repository.clone(), tag: tag.to_string() }.into());
-                }
-            };
+            new_tags += i64::from(tagging.set(c, tag, manifest).await?);
         }
-        repositories::count(c, repository, i64::from(is_new), new_tags, self.now).await?;
-        changes::append(c, self.registry, &self.changes()).await?;
+        // A mark that it has stays: they are the same bytes.
+        let is_quarantined = settings.quarantine && quarantine::insert(c, manifest, self.tags.first()).await?;
+        repositories::count(c, repository, i64::from(is_new), new_tags, *now).await?;
+        changes::append(c, *registry, &self.changes(is_quarantined)).await?;
         Ok(())
     }
 
@@ -192,7 +204,7 @@ impl Push {
         if missing.is_empty() {
             Ok(found.into_values().collect())
         } else {
-            Err(PutManifestError::BlobsMissing { repository: self.repository.clone(), missing })
+            Err(PutManifestError::BlobsMissing { repository: self.untagging.repository.clone(), missing })
         }
     }
 
@@ -208,7 +220,7 @@ impl Push {
         if missing.is_empty() {
             Ok(found.into_values().collect())
         } else {
-            Err(PutManifestError::ManifestsMissing { repository: self.repository.clone(), missing })
+            Err(PutManifestError::ManifestsMissing { repository: self.untagging.repository.clone(), missing })
         }
     }
 
@@ -234,21 +246,25 @@ impl Push {
             platform: self.platform.as_ref().map(Platform::as_new),
             bytes: &self.bytes,
         };
-        manifests::insert(c, repository, &new, self.now).await
+        manifests::insert(c, repository, &new, self.untagging.now).await
     }
 
-    /// One push, and one change for each tag that it sets besides the first.
-    fn changes(&self) -> Vec<NewChange<'_>> {
+    /// One push, one change for each tag that it sets besides the first, and one if it is in quarantine.
+    fn changes(&self, is_quarantined: bool) -> Vec<NewChange<'_>> {
+        let Untagging { actor, repository, now, .. } = &self.untagging;
         let change = |kind, tag| NewChange {
             kind,
-            actor: &self.actor,
-            repository: Some(&self.repository),
+            actor,
+            repository: Some(repository),
             tag,
             digest: Some(&self.digest),
-            changed_at: self.now,
+            changed_at: *now,
         };
         let mut changes = vec![change(Kind::ManifestPush, self.tags.first())];
         changes.extend(self.tags.iter().skip(1).map(|tag| change(Kind::TagPut, Some(tag))));
+        if is_quarantined {
+            changes.push(change(Kind::ManifestQuarantine, self.tags.first()));
+        }
         changes
     }
 }

@@ -116,6 +116,7 @@ impl World {
             tags: Vec::new(),
             content_type: Some(media_type.into()),
             bytes: bytes.into(),
+            only_new: false,
             actor: "test".into(),
         };
         self.artifacts.put_manifest(Target { registry: &self.registry, repository: &name }, put).await
