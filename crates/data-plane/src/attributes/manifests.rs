@@ -29,6 +29,11 @@ struct Shown<'a> {
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     tags: &'a [String],
     changeable_attributes: Locks,
+    /// Beyond ACR, as is the next one; absent while it was never pulled.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_pull_time: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pull_count: Option<i64>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     references: Vec<Related<'a>>,
 }
@@ -55,6 +60,8 @@ impl<'a> Shown<'a> {
             config_media_type: found.config_media_type.as_deref(),
             tags: &found.tags,
             changeable_attributes: found.locks,
+            last_pull_time: found.pulls.map(|pulls| pulls.last_at.to_string()),
+            pull_count: found.pulls.map(|pulls| pulls.count),
             references: Vec::new(),
         }
     }

@@ -18,6 +18,22 @@ struct Repository {
     manifest_count: i64,
     tag_count: i64,
     changeable_attributes: Locks,
+    /// Beyond ACR, as are those behind it; absent while it was never pulled.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_pull_time: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pull_count: Option<i64>,
+    storage: Storage,
+}
+
+/// The bytes of what a repository holds, some seconds late.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Storage {
+    /// Of its blobs, each once.
+    logical_bytes: i64,
+    /// Of those that no other repository of the registry holds.
+    unique_bytes: i64,
 }
 
 /// `GET`.
@@ -33,6 +49,9 @@ fn show(call: &Call<'_>, repository: &RepositoryName, found: &RepositoryAttribut
         manifest_count: found.manifest_count,
         tag_count: found.tag_count,
         changeable_attributes: found.locks,
+        last_pull_time: found.pulls.map(|pulls| pulls.last_at.to_string()),
+        pull_count: found.pulls.map(|pulls| pulls.count),
+        storage: Storage { logical_bytes: found.size.logical_bytes, unique_bytes: found.size.unique_bytes },
     };
     super::answer(call, repository, content)
 }

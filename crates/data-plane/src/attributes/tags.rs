@@ -22,6 +22,11 @@ struct Shown<'a> {
     last_update_time: String,
     signed: bool,
     changeable_attributes: Locks,
+    /// Beyond ACR, as is the next one; absent while it was never pulled.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_pull_time: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pull_count: Option<i64>,
 }
 
 impl<'a> Shown<'a> {
@@ -34,6 +39,8 @@ impl<'a> Shown<'a> {
             // Content trust is what would sign a tag.
             signed: false,
             changeable_attributes: tag.locks,
+            last_pull_time: tag.pulls.map(|pulls| pulls.last_at.to_string()),
+            pull_count: tag.pulls.map(|pulls| pulls.count),
         }
     }
 }

@@ -15,6 +15,7 @@ pub(crate) async fn get(call: &Call<'_>, repository: &RepositoryName, reference:
         .get_manifest(call.target(repository), reference)
         .await?
         .ok_or_else(|| OciError::manifest_unknown(repository, reference))?;
+    call.artifacts().note_pull(&manifest, call.is_head());
     let etag = answer::etag(&manifest.digest);
     let is_not_modified = answer::is_not_modified(&call.parts.headers, &etag);
     let mut response = answer::status(if is_not_modified { StatusCode::NOT_MODIFIED } else { StatusCode::OK });
