@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use tokio::sync::watch;
 use wharf_model::{Algorithm, Digest, Timestamp};
 
 use crate::{BlobStream, Error, StorageKey};
@@ -36,6 +37,14 @@ pub trait BlobStore: Send + Sync + Debug {
     /// # Errors
     /// [`Error::Missing`] when nothing is stored under the key.
     async fn open(&self, key: &StorageKey) -> Result<Arc<dyn Blob>, Error>;
+
+    /// Opens a blob that is still being written, for those who follow its writer. Of its bytes those can be read that
+    /// [`BlobWriter::written`] counts; its size is not known yet, and nothing of this is remembered. What is read was not
+    /// compared with any digest.
+    ///
+    /// # Errors
+    /// [`Error::Missing`] when nothing was written under the key yet, or it is gone again.
+    async fn open_growing(&self, key: &StorageKey) -> Result<Arc<dyn Blob>, Error>;
 
     /// Deletes a blob, or what an unfinished upload left. That there is none counts as success.
     ///
@@ -85,6 +94,16 @@ pub trait BlobWriter: Send {
 
     /// How many bytes the blob has, counting all that were taken.
     fn length(&self) -> u64;
+
+    /// How many bytes others can read who open the key, as the number grows: those that are written, durable or not. It ends
+    /// with the writer.
+    fn written(&self) -> watch::Receiver<u64>;
+
+    /// Hands on what was gathered for a larger write, so that it is written soon.
+    ///
+    /// # Errors
+    /// As for [`write`](Self::write).
+    async fn flush(&mut self) -> Result<(), Error>;
 
     /// Makes all bytes taken so far durable: when this returns `Ok` the blob survives a power cut.
     ///

@@ -73,6 +73,11 @@ impl FileBlob {
         Ok(Self { key: key.clone(), file, size: metadata.len(), reading: shared.reading.clone() })
     }
 
+    /// The same file, which still grows: how much of it can be read is known to its writer.
+    pub(super) fn growing(self) -> Self {
+        Self { size: u64::MAX, ..self }
+    }
+
     /// Reads what is in the page cache of `buffer`'s length at `position`; gives the buffer back when nothing is.
     fn read_without_waiting(&self, mut buffer: Buffer, position: u64) -> Result<Result<Bytes, Buffer>, Error> {
         if !self.reading.can_read_without_waiting.load(Ordering::Relaxed) {

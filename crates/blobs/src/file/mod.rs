@@ -117,6 +117,11 @@ impl BlobStore for FileStore {
         Ok(blob)
     }
 
+    async fn open_growing(&self, key: &StorageKey) -> Result<Arc<dyn Blob>, Error> {
+        let (shared, key) = (self.shared.clone(), key.clone());
+        Ok(Arc::new(blocking(move || FileBlob::open(&shared, &key)).await?.growing()))
+    }
+
     async fn delete(&self, key: &StorageKey) -> Result<(), Error> {
         let occupation = self.shared.occupants.occupy(key).await;
         let shared = self.shared.clone();

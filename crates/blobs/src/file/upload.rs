@@ -15,6 +15,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
+use tokio::sync::watch;
 use wharf_model::{Algorithm, Digest, Hasher};
 
 use super::Shared;
@@ -62,6 +63,8 @@ pub(super) struct Upload {
     file: Option<Arc<File>>,
     hasher: Hasher,
     written: u64,
+    /// Tells those who follow how many bytes are written.
+    progress: watch::Sender<u64>,
     /// How many bytes the last sync made durable; `None` before the first one.
     synced: Option<u64>,
     directory_entry_is_durable: bool,
@@ -81,6 +84,7 @@ impl Upload {
             file: None,
             hasher: Hasher::new(algorithm),
             written: 0,
+            progress: watch::Sender::new(0),
             synced: None,
             directory_entry_is_durable: false,
             is_acknowledged: false,
@@ -120,6 +124,7 @@ impl Upload {
         }
         upload.hasher = hash_file(upload.key(), &file, length, algorithm)?;
         upload.written = length;
+        upload.progress.send_replace(length);
         upload.early_written = length;
         Ok(upload)
     }
@@ -145,6 +150,7 @@ impl Upload {
             }
         }
         self.write_all(&file, &mut group)?;
+        self.progress.send_replace(self.written);
         if batch.sync {
             self.sync(&file)
         } else {
@@ -173,6 +179,11 @@ impl Upload {
     /// How many bytes are in the file.
     pub(super) fn length(&self) -> u64 {
         self.written
+    }
+
+    /// Tells how many bytes are in the file, as they become more.
+    pub(super) fn progress(&self) -> watch::Receiver<u64> {
+        self.progress.subscribe()
     }
 
     /// The digest of all that was hashed.

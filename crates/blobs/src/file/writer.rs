@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use async_trait::async_trait;
 use bytes::Bytes;
 use tokio::runtime::Handle;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use wharf_model::{Algorithm, Digest};
 
 use super::blocking;
@@ -27,13 +27,15 @@ pub(super) struct FileWriter {
     lane: Arc<Lane>,
     batch: Batch,
     length: u64,
+    written: watch::Receiver<u64>,
     /// The length at the last successful sync.
     synced: Option<u64>,
 }
 
 impl FileWriter {
     pub(super) fn new(upload: Upload) -> Self {
-        Self { length: upload.length(), lane: Lane::new(upload), batch: Batch::default(), synced: None }
+        let (length, written) = (upload.length(), upload.progress());
+        Self { length, written, lane: Lane::new(upload), batch: Batch::default(), synced: None }
     }
 
     /// Hands the batch over, as soon as there is a place for it.
@@ -83,6 +85,14 @@ impl BlobWriter for FileWriter {
 
     fn length(&self) -> u64 {
         self.length
+    }
+
+    fn written(&self) -> watch::Receiver<u64> {
+        self.written.clone()
+    }
+
+    async fn flush(&mut self) -> Result<(), Error> {
+        if self.batch.is_empty() { Ok(()) } else { self.submit().await }
     }
 
     async fn sync(&mut self) -> Result<(), Error> {

@@ -34,6 +34,7 @@ macro_rules! store_suite {
             deleting_puts_an_end_to_the_writer,
             lists_are_complete_and_in_order,
             probes_leave_nothing,
+            a_growing_blob_is_read_as_far_as_it_is_written,
         );
     };
     (@ $fixture:ty: $($test:ident,)*) => {
@@ -386,4 +387,31 @@ pub(crate) async fn probes_leave_nothing<F: Fixture>() {
     let fixture = F::new();
     futures_util::future::join_all((0..5).map(|_| fixture.store().probe())).await.into_iter().for_each(Result::unwrap);
     assert!(list(fixture.store()).await.is_empty());
+}
+
+pub(crate) async fn a_growing_blob_is_read_as_far_as_it_is_written<F: Fixture>() {
+    let fixture = F::new();
+    let key = new_key();
+    let bytes = content(1_500_000, 7);
+    let mut writer = fixture.store().create(&key, Algorithm::Sha256).await.unwrap();
+    let mut written = writer.written();
+    assert!(matches!(fixture.store().open_growing(&key).await, Err(Error::Missing { .. })));
+    let mut told = 0_usize;
+    for piece in bytes.chunks(300_000) {
+        writer.write(Bytes::copy_from_slice(piece)).await.unwrap();
+        writer.flush().await.unwrap();
+        told += piece.len();
+        written.wait_for(|&length| length == told as u64).await.unwrap();
+        let growing = fixture.store().open_growing(&key).await.unwrap();
+        assert!(read(&growing, 0..told).await.unwrap() == bytes[..told]);
+        assert!(read(&growing, 0..told + 1).await.is_err(), "what is not written yet cannot be read");
+    }
+    writer.sync().await.unwrap();
+    // That it was looked at while it grew is not remembered.
+    assert_eq!(fixture.store().open(&key).await.unwrap().size(), told as u64);
+    let growing = fixture.store().open_growing(&key).await.unwrap();
+    drop(writer);
+    assert!(written.wait_for(|_| false).await.is_err());
+    fixture.store().delete(&key).await.unwrap();
+    assert!(read(&growing, 0..told).await.unwrap() == bytes);
 }
