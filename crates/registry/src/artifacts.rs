@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use wharf_blobs::BlobStore;
+use wharf_jobs::Jobs;
 use wharf_metadata::{Database, RegistryRow};
 use wharf_model::{Clock, RepositoryName, Timestamp};
 
@@ -58,6 +59,7 @@ pub(crate) struct Inner {
     pub(crate) database: Database,
     pub(crate) blobs: Arc<dyn BlobStore>,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) jobs: Jobs,
     pub(crate) settings: Settings,
     pub(crate) caches: Caches,
     pub(crate) sessions: Sessions,
@@ -81,7 +83,8 @@ impl Artifacts {
         let sessions = Sessions::new(state_key);
         let started_at = clock.now();
         let pulls = Pulls::default();
-        Self { inner: Arc::new(Inner { database, blobs, clock, settings, caches, sessions, pulls, started_at }) }
+        let jobs = Jobs::new(database.clone(), clock.clone());
+        Self { inner: Arc::new(Inner { database, blobs, clock, jobs, settings, caches, sessions, pulls, started_at }) }
     }
 
     /// The database beneath.
@@ -94,6 +97,12 @@ impl Artifacts {
     #[must_use]
     pub fn blob_store(&self) -> &Arc<dyn BlobStore> {
         &self.inner.blobs
+    }
+
+    /// Work that is done later.
+    #[must_use]
+    pub fn jobs(&self) -> &Jobs {
+        &self.inner.jobs
     }
 
     /// The settings in force.
