@@ -29,6 +29,7 @@ pub mod collection;
 pub mod deployments;
 pub mod directory;
 pub mod federation;
+pub mod import_credentials;
 pub mod jobs;
 pub mod manifests;
 pub mod operations;

@@ -27,6 +27,7 @@ mod attributes;
 mod deployments;
 mod directory;
 mod engine;
+mod imports;
 mod registries;
 mod resources;
 mod roles;
