@@ -9,6 +9,7 @@ use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
+use wharf_jobs::{Runner, RunnerSettings};
 use wharf_model::Clock;
 
 use crate::app::App;
@@ -21,7 +22,7 @@ use crate::log::AccessLogger;
 use crate::metrics::Metrics;
 use crate::plane::Planes;
 use crate::tls::{CertificateKeeper, LeafNames, server_config};
-use crate::upkeep::Upkeep;
+use crate::upkeep::{Upkeep, workers};
 
 /// Serves until a signal ends it.
 ///
@@ -82,6 +83,7 @@ struct Started {
     server: Arc<Server<Planes>>,
     connections: Connections,
     upkeep: Upkeep,
+    jobs: Runner,
     stop_accepting: CancellationToken,
 }
 
@@ -137,22 +139,32 @@ async fn start(
         tokio::spawn(listener.run(server.clone(), connections.clone(), stop_accepting.clone()));
     }
     let upkeep = Upkeep::start(&app, config, certificates, cursor);
-    Ok(Started { app, server, connections, upkeep, stop_accepting })
+    // The data directory is locked: what an embedded database says is running was left by a server that is gone.
+    let settings = RunnerSettings { is_alone: !app.database.is_shared(), ..RunnerSettings::default() };
+    let jobs = app.artifacts.jobs().start(workers(&app), settings);
+    Ok(Started { app, server, connections, upkeep, jobs, stop_accepting })
 }
 
 impl Started {
     async fn stop(&self, grace: Duration) {
         self.server.stop();
         self.stop_accepting.cancel();
-        if tokio::time::timeout(grace, self.connections.finish()).await.is_err() {
-            tracing::warn!(
-                connections = self.connections.count(),
-                "Cut off {} connections whose requests were not done in time",
-                self.connections.count()
-            );
-        }
+        let finish_requests = async {
+            if tokio::time::timeout(grace, self.connections.finish()).await.is_err() {
+                tracing::warn!(
+                    connections = self.connections.count(),
+                    "Cut off {} connections whose requests were not done in time",
+                    self.connections.count()
+                );
+            }
+        };
+        // Jobs are given back meanwhile, and go on when the server is started again.
+        tokio::join!(finish_requests, self.jobs.stop());
         let tidy = async {
             self.upkeep.stop().await;
+            if let Err(error) = self.app.artifacts.flush_pulls().await {
+                tracing::warn!(error = &error as &dyn std::error::Error, "Could not write what was pulled last");
+            }
             self.app.database.close().await;
         };
         if tokio::time::timeout(TIDY, tidy).await.is_err() {

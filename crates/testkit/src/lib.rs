@@ -20,6 +20,7 @@ mod installation;
 mod response;
 mod server;
 mod service;
+mod workers;
 
 pub use client::{Client, RequestBuilder};
 pub use image::{Image, image, index};

@@ -14,6 +14,7 @@ use wharf_blobs::FileStore;
 use wharf_data_plane::{DataPlane, DataPlaneConfig, RequestHost};
 use wharf_graph::Graph;
 use wharf_identity::{Identity, PrincipalGrant, SealingKey, SignedIn, SystemRandom, TokenStyle};
+use wharf_jobs::{Runner, RunnerSettings};
 use wharf_login::Login;
 use wharf_management::Management;
 use wharf_metadata::registries::RegistryChange;
@@ -26,6 +27,7 @@ use wharf_registry::{Artifacts, Settings};
 use crate::client::Client;
 use crate::installation;
 use crate::service::{self, Service, ServiceClient};
+use crate::workers::workers;
 
 /// An installation with one registry, `wharf`, whose admin user is on and has the password [`TestServer::PASSWORD`]; a
 /// tenant, a subscription with a resource group `default`, and an application that is Owner of everything.
@@ -40,6 +42,7 @@ pub struct TestServer {
     clock: Arc<FakeClock>,
     base_url: Option<String>,
     uids: AtomicU64,
+    runner: Runner,
     /// Holds the database and the blobs; removed with the server.
     directory: TempDir,
 }
@@ -94,10 +97,23 @@ impl TestServer {
         let graph = Graph::new(identity.clone(), artifacts.database().clone(), clock.clone(), login_servers);
         let login = Login::new(identity.clone(), "example.com");
         let owner = installation::create(&management, clock.now()).await;
+        let runner = artifacts.jobs().start(workers(&artifacts, &management), RunnerSettings::default());
         let base_url = options.base_url;
         let uids = AtomicU64::new(1);
-        let server =
-            Self { plane, management, graph, login, owner, artifacts, identity, clock, base_url, uids, directory };
+        let server = Self {
+            plane,
+            management,
+            graph,
+            login,
+            owner,
+            artifacts,
+            identity,
+            clock,
+            base_url,
+            uids,
+            runner,
+            directory,
+        };
         server.add_registry(Self::REGISTRY).await;
         server
     }
@@ -297,9 +313,15 @@ impl TestServer {
         &self.clock
     }
 
-    /// Moves the clock.
+    /// Moves the clock. Jobs whose time has come run soon; see [`Self::settle_jobs`].
     pub fn advance(&self, span: Duration) {
         self.clock.advance(span);
+        self.artifacts.jobs().wake();
+    }
+
+    /// Waits until no job is due or runs. Jobs run by themselves; this is for tests that look at what came of them.
+    pub async fn settle_jobs(&self) {
+        self.runner.settle().await.expect("the database can be read");
     }
 
     /// Where the database and the blobs are.

@@ -1,9 +1,10 @@
-//! What must hold eventually: reconcilers on timers.
+//! What must hold eventually: reconcilers on timers; and the workers of jobs, which are work that somebody asked for.
 //!
-//! Each takes no input, compares what is with what should be, and may be run at any time and any number of times. The
+//! A reconciler takes no input, compares what is with what should be, and may be run at any time and any number of times. The
 //! times are spread a little, so that nodes that were started together do not work together.
 
 mod reconcilers;
+mod workers;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,6 +17,8 @@ use uuid::Uuid;
 use crate::app::App;
 use crate::config::Config;
 use crate::tls::CertificateKeeper;
+
+pub(crate) use self::workers::workers;
 
 /// The reconcilers of a server.
 pub(crate) struct Upkeep {
@@ -34,6 +37,8 @@ impl Upkeep {
         upkeep.remove_deleted_registries(app);
         upkeep.remove_deleted_repositories(app);
         upkeep.describe_manifests(app);
+        upkeep.flush_pulls(app);
+        upkeep.count_bytes(app);
         upkeep.close_idle_uploads(app);
         upkeep.rotate_keys(app);
         upkeep.forget_sign_ins(app);

@@ -22,6 +22,12 @@ const REMOVE_EVERY: Duration = Duration::from_secs(5);
 /// those whose config could not be read.
 const DESCRIBE_EVERY: Duration = Duration::from_secs(60 * 60);
 
+/// How often it is written what was pulled: how much of that a process loses that is killed.
+const PULLS_EVERY: Duration = Duration::from_secs(5);
+
+/// How often blobs that came and went are counted.
+const BYTES_EVERY: Duration = Duration::from_secs(3);
+
 /// How often upload sessions are looked at that nobody writes to.
 const IDLE_EVERY: Duration = Duration::from_secs(60);
 
@@ -118,6 +124,22 @@ impl Upkeep {
                 }
                 Ok(())
             }
+        });
+    }
+
+    pub(super) fn flush_pulls(&self, app: &Arc<App>) {
+        let app = app.clone();
+        self.keep("write what was pulled", PULLS_EVERY, app.artifacts.flush_pulls_now(), move || {
+            let app = app.clone();
+            async move { Ok(app.artifacts.flush_pulls().await?) }
+        });
+    }
+
+    pub(super) fn count_bytes(&self, app: &Arc<App>) {
+        let app = app.clone();
+        self.keep("count the bytes of repositories", BYTES_EVERY, Arc::default(), move || {
+            let app = app.clone();
+            async move { Ok(app.artifacts.count_bytes().await?) }
         });
     }
 
