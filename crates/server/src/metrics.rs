@@ -35,6 +35,7 @@ struct Inner {
     uploads: Gauge,
     commits: Counter,
     writes: Counter,
+    pulls: Family<PullLabels, Counter>,
     routes: RwLock<HashMap<usize, Arc<Route>>>,
 }
 
@@ -48,6 +49,11 @@ struct RequestLabels {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RouteLabels {
     route: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct PullLabels {
+    registry: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -84,6 +90,7 @@ impl Metrics {
             uploads: Gauge::default(),
             commits: Counter::default(),
             writes: Counter::default(),
+            pulls: Family::default(),
             routes: RwLock::default(),
         };
         let registry = &mut inner.registry;
@@ -112,6 +119,11 @@ impl Metrics {
             "registry_commit_writes",
             "Writes that those transactions carried; divided by them, how well writers share a commit",
             inner.writes.clone(),
+        );
+        registry.register(
+            "registry_pulls",
+            "Manifests that were pulled, by registry; some seconds late",
+            inner.pulls.clone(),
         );
         let build = Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("registry_build", "The program that runs", build);
@@ -160,12 +172,16 @@ impl Metrics {
 
     /// Takes over what the database counted.
     pub(crate) fn set_commits(&self, statistics: &CommitStatistics) {
-        let catch_up = |counter: &Counter, total: &AtomicU64| {
-            let total = total.load(std::sync::atomic::Ordering::Relaxed);
-            counter.inc_by(total.saturating_sub(counter.get()));
-        };
-        catch_up(&self.inner.commits, &statistics.commits);
-        catch_up(&self.inner.writes, &statistics.writes);
+        let load = |total: &AtomicU64| total.load(std::sync::atomic::Ordering::Relaxed);
+        catch_up(&self.inner.commits, load(&statistics.commits));
+        catch_up(&self.inner.writes, load(&statistics.writes));
+    }
+
+    /// Takes over what was pulled from each registry.
+    pub(crate) fn set_pulls(&self, totals: Vec<(String, u64)>) {
+        for (registry, total) in totals {
+            catch_up(&self.inner.pulls.get_or_create_owned(&PullLabels { registry }), total);
+        }
     }
 
     /// Everything, in the text format of OpenMetrics.
@@ -174,6 +190,11 @@ impl Metrics {
         encode(&mut text, &self.inner.registry).expect("writing into a string cannot fail");
         text
     }
+}
+
+/// Brings a counter to a total that was counted elsewhere.
+fn catch_up(counter: &Counter, total: u64) {
+    counter.inc_by(total.saturating_sub(counter.get()));
 }
 
 /// One more for as long as it lives.
@@ -224,6 +245,9 @@ mod tests {
         }
         metrics.count_request(&AccessLine { method: "BREW", ..line(200, false) });
         let open = metrics.open_connection("http");
+        for pulls in [3, 7] {
+            metrics.set_pulls(vec![("contoso".into(), pulls)]);
+        }
         let text = metrics.encode();
         for expected in [
             r#"registry_requests_total{route="manifest.get",method="GET",status="2xx"} 2"#,
@@ -236,6 +260,7 @@ mod tests {
             "registry_sent_bytes_total 30",
             r#"registry_open_connections{listener="http"} 1"#,
             "registry_build_info{version=",
+            r#"registry_pulls_total{registry="contoso"} 7"#,
         ] {
             assert!(text.contains(expected), "{expected} is missing in\n{text}");
         }

@@ -139,6 +139,7 @@ impl Plane for Planes {
 
     fn update_metrics(&self, metrics: &Metrics) {
         metrics.set_commits(self.app.database.statistics());
+        metrics.set_pulls(self.app.artifacts.pull_totals());
     }
 }
 

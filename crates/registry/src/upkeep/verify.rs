@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use futures_util::StreamExt as _;
 use wharf_metadata::collection::{self, StoredBlob, StoredManifest};
+use wharf_metadata::sizes;
 use wharf_model::{Digest, Hasher, error_chain};
 use wharf_oci::ParsedManifest;
 
@@ -66,6 +67,7 @@ impl Artifacts {
                 m.repository, m.manifest_count, m.tag_count, m.manifests, m.tags
             )
         }));
+        report.problems.extend(self.inner.database.read(|c| Box::pin(sizes::list_miscounts(c))).await?);
         report.problems.extend(self.inner.database.read(|c| Box::pin(collection::list_inconsistencies(c))).await?);
         Ok(report)
     }
