@@ -12,7 +12,7 @@ use wharf_model::{BlobId, Digest, RepositoryId, RepositoryName};
 
 use crate::cache::key;
 use crate::locks::{ContentError, Locked};
-use crate::{Artifacts, Error, Target};
+use crate::{Artifacts, Error, Sight, Target};
 
 /// What is known of a blob without opening it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -125,8 +125,13 @@ impl Artifacts {
     ///
     /// # Errors
     /// [`ContentError`].
-    pub async fn find_blob(&self, target: Target<'_>, digest: &Digest) -> Result<Option<BlobInfo>, ContentError> {
-        Ok(self.readable_blob(target, digest).await?.map(|blob| BlobInfo { size_bytes: blob.size_bytes }))
+    pub async fn find_blob(
+        &self,
+        target: Target<'_>,
+        digest: &Digest,
+        sight: Sight,
+    ) -> Result<Option<BlobInfo>, ContentError> {
+        Ok(self.readable_blob(target, digest, sight).await?.map(|blob| BlobInfo { size_bytes: blob.size_bytes }))
     }
 
     /// Finds a blob for somebody who may be about to push a manifest that refers to it, and so will not send it again:
@@ -168,8 +173,13 @@ impl Artifacts {
     ///
     /// # Errors
     /// [`ContentError`]; the stores fail also when the bytes that the metadata promises are not there.
-    pub async fn open_blob(&self, target: Target<'_>, digest: &Digest) -> Result<Option<BlobContent>, ContentError> {
-        let Some(blob) = self.readable_blob(target, digest).await? else { return Ok(None) };
+    pub async fn open_blob(
+        &self,
+        target: Target<'_>,
+        digest: &Digest,
+        sight: Sight,
+    ) -> Result<Option<BlobContent>, ContentError> {
+        let Some(blob) = self.readable_blob(target, digest, sight).await? else { return Ok(None) };
         match &blob.source {
             Source::Inline(bytes) => Ok(Some(BlobContent::Inline(bytes.clone()))),
             Source::Object(object) => match self.open_whole(object, blob.size_bytes).await {
@@ -216,14 +226,17 @@ impl Artifacts {
         &self,
         target: Target<'_>,
         digest: &Digest,
+        sight: Sight,
     ) -> Result<Option<Arc<CachedBlob>>, ContentError> {
-        match self.cached_blob(target, digest).await? {
-            Some(blob) if !blob.read_enabled => {
-                let (repository, reference) = (target.repository.clone(), digest.to_string());
-                Err(Locked::Read { repository, reference }.into())
-            }
-            found => Ok(found),
+        let Some(blob) = self.cached_blob(target, digest).await? else { return Ok(None) };
+        let repository = || target.repository.clone();
+        if !blob.read_enabled {
+            return Err(Locked::Read { repository: repository(), reference: digest.to_string() }.into());
         }
+        if !self.is_blob_in_sight(target, sight, blob.repository, blob.id).await? {
+            return Err(ContentError::Quarantined { repository: repository(), digest: digest.clone() });
+        }
+        Ok(Some(blob))
     }
 
     async fn cached_blob(&self, target: Target<'_>, digest: &Digest) -> Result<Option<Arc<CachedBlob>>, Error> {
@@ -321,15 +334,34 @@ impl Artifacts {
                 holders.into_iter().find(|name| may_read(name))
             }
         };
-        let Some(source) = source else { return Ok(false) };
+        match source {
+            Some(source) => {
+                self.link_blob(target, Target { registry: target.registry, repository: &source }, digest).await
+            }
+            None => Ok(false),
+        }
+    }
+
+    /// Links a blob that another repository holds, of this registry or of another one of the installation, without any
+    /// bytes being copied. Whether the source may be read has been asked. Returns `false` when it does not hold the blob.
+    ///
+    /// # Errors
+    /// [`ContentError`], as for [`Self::mount_blob`].
+    pub async fn link_blob(
+        &self,
+        target: Target<'_>,
+        source: Target<'_>,
+        digest: &Digest,
+    ) -> Result<bool, ContentError> {
+        let (registry, from) = (target.registry.id, (source.registry.id, source.repository.clone()));
         let (now, lease) = (self.now(), self.inner.settings.blob_lease);
         let (repository, wanted) = (target.repository.clone(), digest.clone());
-        let mounted = self
+        let linked = self
             .inner
             .database
             .write(move |c| {
                 Box::pin(async move {
-                    let Some(blob) = blobs::find_linked(c, registry, &source, &wanted).await? else {
+                    let Some(blob) = blobs::find_linked(c, from.0, &from.1, &wanted).await? else {
                         return Ok(false);
                     };
                     if !blob.read_enabled || !blobs::lock_link(c, blob.repository, blob.id, false).await? {
@@ -345,7 +377,7 @@ impl Artifacts {
             })
             .await?;
         self.inner.caches.blobs.invalidate(&key(registry, target.repository, '@', digest.as_str()));
-        Ok(mounted)
+        Ok(linked)
     }
 }
 
