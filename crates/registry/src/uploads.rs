@@ -16,6 +16,7 @@
 
 mod append;
 mod complete;
+mod fill;
 mod sessions;
 mod state;
 
@@ -23,6 +24,7 @@ use wharf_model::{Digest, RepositoryName, UploadId};
 
 use crate::Error;
 use crate::locks::Locked;
+pub use fill::{BlobFill, Growing};
 pub(crate) use sessions::Sessions;
 pub use state::UploadState;
 

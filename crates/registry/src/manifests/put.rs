@@ -4,8 +4,9 @@ use std::collections::HashMap;
 
 use bytes::Bytes;
 use wharf_metadata::changes::{self, Kind, NewChange};
+use wharf_metadata::charts::{self, NewChart};
 use wharf_metadata::manifests::{self, NewManifest};
-use wharf_metadata::{Connection, blobs, quarantine, repositories};
+use wharf_metadata::{Connection, attributes, blobs, cached, quarantine, repositories};
 use wharf_model::{Algorithm, BlobId, Digest, ManifestId, Reference, RepositoryId, RepositoryName, Tag};
 use wharf_oci::{MAX_SIZE_BYTES, ManifestError, ParsedManifest};
 
@@ -84,6 +85,14 @@ pub enum PutManifestError {
         /// Its digest.
         digest: Digest,
     },
+    /// It was to take the place of another one, which the tag does not name any more.
+    #[error("the tag {tag} of {repository} was changed meanwhile; try again")]
+    Changed {
+        /// The repository.
+        repository: RepositoryName,
+        /// The tag.
+        tag: Tag,
+    },
     /// A tag that it was to get may not be set.
     #[error(transparent)]
     Tagging(#[from] TaggingError),
@@ -110,6 +119,42 @@ impl Artifacts {
     ///
     /// Source: distribution-spec v1.1, "Pushing Manifests".
     pub async fn put_manifest(&self, target: Target<'_>, put: PutManifest) -> Result<PutOutcome, PutManifestError> {
+        self.put(target, put, false, None).await
+    }
+
+    /// The same, if the tag that it is pushed to still names `former`.
+    ///
+    /// # Errors
+    /// As for [`Self::put_manifest`]; [`PutManifestError::Changed`] if it does not.
+    pub(crate) async fn put_manifest_over(
+        &self,
+        target: Target<'_>,
+        put: PutManifest,
+        former: Digest,
+    ) -> Result<PutOutcome, PutManifestError> {
+        self.put(target, put, false, Some(former)).await
+    }
+
+    /// The same for what the cache took from elsewhere: an index is taken though what it lists is not here, and what comes
+    /// later is tied to the indexes that list it; manifest, tags and a repository that it makes are noted as the cache's.
+    ///
+    /// # Errors
+    /// As for [`Self::put_manifest`].
+    pub async fn put_cached_manifest(
+        &self,
+        target: Target<'_>,
+        put: PutManifest,
+    ) -> Result<PutOutcome, PutManifestError> {
+        self.put(target, put, true, None).await
+    }
+
+    async fn put(
+        &self,
+        target: Target<'_>,
+        put: PutManifest,
+        is_cached: bool,
+        over: Option<Digest>,
+    ) -> Result<PutOutcome, PutManifestError> {
         let parsed = ParsedManifest::parse(put.content_type.as_deref(), &put.bytes)?;
         let digest = digest_of(&put)?;
         let mut tags = put.tags;
@@ -125,9 +170,12 @@ impl Artifacts {
             digest,
             tags,
             platform: self.find_platform(&parsed, &put.bytes).await,
+            chart: self.find_chart(target.repository, &parsed).await,
             parsed,
             bytes: put.bytes,
             only_new: put.only_new,
+            is_cached,
+            over,
             untagging: Untagging::new(target, &put.actor, self.now()),
         };
         self.inner.database.write(move |c| Box::pin(async move { push.run(c).await })).await?;
@@ -159,8 +207,14 @@ struct Push {
     tags: Vec<Tag>,
     parsed: ParsedManifest,
     platform: Option<Platform>,
+    /// The chart that it holds.
+    chart: Option<NewChart>,
     bytes: Bytes,
     only_new: bool,
+    /// What its first tag must name.
+    over: Option<Digest>,
+    /// Whether it comes from elsewhere, by way of the cache.
+    is_cached: bool,
     /// Where, when and by whom, and what becomes of the manifests that its tags named before.
     untagging: Untagging,
 }
@@ -168,6 +222,9 @@ struct Push {
 impl Push {
     async fn run(self, c: &mut Connection) -> Result<(), PutManifestError> {
         let Untagging { registry, repository: name, settings, now, .. } = &self.untagging;
+        if let (Some(former), Some(tag)) = (&self.over, self.tags.first()) {
+            self.check_tag(c, tag, former).await?;
+        }
         let found = repositories::find_or_insert(c, *registry, name, *now).await?;
         if !found.write_enabled {
             return Err(Locked::Repository(name.clone()).into());
@@ -181,19 +238,60 @@ impl Push {
             manifests::insert_blobs(c, repository, manifest, &blobs).await?;
             manifests::insert_children(c, manifest, &children).await?;
             retention::hold(c, settings, &children).await?;
+            if self.is_cached {
+                self.note_cached(c, repository, manifest, size_bytes.min(MAX_SIZE_BYTES)).await?;
+            }
         } else if self.only_new && self.tags.is_empty() {
             return Err(PutManifestError::Exists { repository: name.clone(), digest: self.digest });
         }
         let tagging = Tagging { untagging: &self.untagging, repository: &found, only_new: self.only_new };
+        if let Some(chart) = &self.chart {
+            charts::insert(c, *registry, repository, manifest, chart).await?;
+        }
         let mut new_tags = 0;
         for tag in &self.tags {
             new_tags += i64::from(tagging.set(c, tag, manifest).await?);
+            if self.is_cached {
+                cached::mark_tag(c, repository, tag, manifest).await?;
+            }
         }
         // A mark that it has stays: they are the same bytes.
         let is_quarantined = settings.quarantine && quarantine::insert(c, manifest, self.tags.first()).await?;
         repositories::count(c, repository, i64::from(is_new), new_tags, *now).await?;
         changes::append(c, *registry, &self.changes(is_quarantined)).await?;
         Ok(())
+    }
+
+    /// Notes what the cache stored. A repository that shows nothing yet is made by this.
+    async fn note_cached(
+        &self,
+        c: &mut Connection,
+        repository: RepositoryId,
+        manifest: ManifestId,
+        image_size_bytes: u64,
+    ) -> Result<(), wharf_metadata::Error> {
+        let Untagging { registry, repository: name, now, .. } = &self.untagging;
+        if repositories::find_shown(c, *registry, name).await?.is_none() {
+            cached::mark_repository(c, repository).await?;
+        }
+        cached::mark_manifest(c, manifest, *now).await?;
+        let children: Vec<&Digest> = self.parsed.children.iter().map(|child| &child.digest).collect();
+        cached::insert_children(c, repository, manifest, &children).await?;
+        cached::adopt(c, repository, &self.digest, manifest, image_size_bytes).await
+    }
+
+    /// Refuses unless the tag names the manifest that it did. Whoever writes to the repository waits from here on.
+    async fn check_tag(&self, c: &mut Connection, tag: &Tag, former: &Digest) -> Result<(), PutManifestError> {
+        let Untagging { registry, repository, .. } = &self.untagging;
+        let found = match repositories::find_shown(c, *registry, repository).await? {
+            Some(id) if repositories::lock(c, id).await?.is_some() => attributes::find_tag(c, id, tag).await?,
+            _ => None,
+        };
+        if found.is_some_and(|found| found.digest == former.as_str()) {
+            Ok(())
+        } else {
+            Err(PutManifestError::Changed { repository: repository.clone(), tag: tag.clone() })
+        }
     }
 
     async fn find_blobs(&self, c: &mut Connection, repository: RepositoryId) -> Result<Vec<BlobId>, PutManifestError> {
@@ -217,7 +315,7 @@ impl Push {
         let found: HashMap<String, ManifestId> =
             manifests::find_many(c, repository, &wanted).await?.into_iter().collect();
         let missing = missing(&wanted, &found);
-        if missing.is_empty() {
+        if missing.is_empty() || self.is_cached {
             Ok(found.into_values().collect())
         } else {
             Err(PutManifestError::ManifestsMissing { repository: self.untagging.repository.clone(), missing })

@@ -67,7 +67,7 @@ impl Artifacts {
     }
 
     /// Makes the bytes durable and compares their digest.
-    async fn check_whole(&self, exclusive: &mut Exclusive, digest: &Digest) -> Result<(), UploadError> {
+    pub(super) async fn check_whole(&self, exclusive: &mut Exclusive, digest: &Digest) -> Result<(), UploadError> {
         let session = exclusive.session();
         // Synced before it is known to be right: one visit to the disk's thread then does all, and wrong digests are rare.
         session.writer.sync().await?;
@@ -76,7 +76,7 @@ impl Artifacts {
     }
 
     /// Links the bytes of a session as a blob, and ends the session.
-    async fn become_blob(
+    pub(super) async fn become_blob(
         &self,
         target: Target<'_>,
         mut exclusive: Exclusive,
