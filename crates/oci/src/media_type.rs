@@ -16,6 +16,14 @@ pub const DOCKER_LIST: &str = "application/vnd.docker.distribution.manifest.list
 pub const OCI_CONFIG: &str = "application/vnd.oci.image.config.v1+json";
 /// The config of a Docker image.
 pub const DOCKER_CONFIG: &str = "application/vnd.docker.container.image.v1+json";
+/// The config of a Helm chart: its `Chart.yaml` as JSON.
+pub const HELM_CONFIG: &str = "application/vnd.cncf.helm.config.v1+json";
+/// The package of a Helm chart.
+pub const HELM_CHART: &str = "application/vnd.cncf.helm.chart.content.v1.tar+gzip";
+/// The package of a Helm chart, before Helm 3.7.
+pub const HELM_CHART_OLD: &str = "application/tar+gzip";
+/// The provenance of a Helm chart: who signed the package.
+pub const HELM_PROVENANCE: &str = "application/vnd.cncf.helm.chart.provenance.v1.prov";
 /// Docker image manifest, schema 1, without signature.
 pub const DOCKER_SCHEMA1: &str = "application/vnd.docker.distribution.manifest.v1+json";
 /// Docker image manifest, schema 1, with signature.

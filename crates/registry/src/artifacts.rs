@@ -10,6 +10,7 @@ use wharf_metadata::{Database, RegistryRow};
 use wharf_model::{Clock, RepositoryName, Timestamp};
 
 use crate::cache::Caches;
+use crate::charts::Indices;
 use crate::pulls::Pulls;
 use crate::uploads::Sessions;
 
@@ -62,6 +63,7 @@ pub(crate) struct Inner {
     pub(crate) jobs: Jobs,
     pub(crate) settings: Settings,
     pub(crate) caches: Caches,
+    pub(crate) chart_indices: Indices,
     pub(crate) sessions: Sessions,
     pub(crate) pulls: Pulls,
     /// When this process began; sessions that are older may have been left by another.
@@ -80,11 +82,12 @@ impl Artifacts {
         state_key: &[u8; 32],
     ) -> Self {
         let caches = Caches::new(!database.is_shared());
+        let chart_indices = Indices::new();
         let sessions = Sessions::new(state_key);
         let started_at = clock.now();
         let pulls = Pulls::default();
         let jobs = Jobs::new(database.clone(), clock.clone());
-        Self { inner: Arc::new(Inner { database, blobs, clock, jobs, settings, caches, sessions, pulls, started_at }) }
+        Self { inner: Arc::new(Inner { database, blobs, clock, jobs, settings, caches, chart_indices, sessions, pulls, started_at }) }
     }
 
     /// The database beneath.

@@ -21,17 +21,23 @@ mod artifacts;
 mod attributes;
 mod blobs;
 mod cache;
+mod charts;
 mod error;
+mod export;
 mod lists;
 mod locks;
 mod manifests;
+mod overview;
 mod pulls;
+mod purge;
+mod quarantine;
 mod registries;
 mod repositories;
 mod retention;
 mod sizes;
 mod tagging;
 mod untagging;
+mod updates;
 mod upkeep;
 mod uploads;
 mod write_once;
@@ -39,15 +45,26 @@ mod write_once;
 pub use artifacts::{Artifacts, Settings, Target};
 pub use attributes::{DescribedManifest, RelatedManifest, cursor};
 pub use blobs::{BlobContent, BlobInfo, DeleteBlobError};
+pub use charts::{
+    ChartContent, ChartError, ChartFile, ChartFileKind, ChartIndex, ChartVersion, ChartsTarget, InvalidArchive,
+    InvalidMetadata, LARGEST_PACKAGE_BYTES, LARGEST_PROVENANCE_BYTES, PutChart,
+};
 pub use error::Error;
+pub use export::{ExportDisabled, check_export};
 pub use lists::{Listing, Page};
 pub use locks::{AttributesError, ContentError, Locked};
 pub use manifests::{
     Check, DeleteManifestError, Manifest, ManifestRemoval, OnlyIf, PutManifest, PutManifestError, PutOutcome, Removal,
     Removed, Skipped, TagRemoval,
 };
+pub use purge::{
+    Age, AgeError, FilterError, PurgeError, PurgeEvent, PurgeItem, PurgeReport, PurgeSpec, PurgeState, PurgeStopped,
+    PurgeWatch, Purged, SkippedCounts, SpecError, Untagged, Unwatched,
+};
+pub use quarantine::{QuarantineChange, Sight, Verdict};
 pub use repositories::{DeleteRepositoryError, DeletedRepository};
 pub use tagging::TaggingError;
+pub use updates::{ManifestChange, RepositoryChange};
 pub use upkeep::{CollectReport, ObjectHold, VerifyReport};
-pub use uploads::{BodyError, UploadError, UploadState};
+pub use uploads::{BlobFill, BodyError, Growing, UploadError, UploadState};
 pub use write_once::{MOST_PATTERNS, PatternsError, parse_patterns};

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use wharf_metadata::attributes;
 use wharf_metadata::blobs::{self, Place};
 use wharf_metadata::manifests::NewPlatform;
-use wharf_model::ManifestId;
+use wharf_model::{Digest, ManifestId};
 use wharf_oci::{ParsedManifest, media_type};
 
 use crate::blobs::parse_key;
@@ -58,25 +58,30 @@ impl Artifacts {
                 && blob.size_bytes <= LARGEST_CONFIG_BYTES
         });
         let Some(config) = config else { return Some(Platform::default()) };
-        let digest = config.digest.clone();
-        let found = self.inner.database.read(move |c| Box::pin(async move { blobs::find(c, &digest).await })).await;
-        match found.ok()? {
-            // The push fails for want of it, or it is a foreign one.
-            None => Some(Platform::default()),
-            Some((_, Place::Inline(bytes))) => Some(Platform::of(&bytes)),
-            Some((_, Place::Object(object))) => Some(Platform::of(&self.read_config(&object).await.ok()?)),
-        }
+        // If it is not there, the push fails for want of it, or it is a foreign one.
+        let found = self.read_config(&config.digest).await.ok()?;
+        Some(found.map(|config| Platform::of(&config)).unwrap_or_default())
     }
 
-    async fn read_config(&self, object: &str) -> Result<Vec<u8>, Error> {
-        let stored = self.inner.blobs.open(&parse_key(object)?).await?;
+    /// Reads a blob that a manifest has for its config, whichever repository holds it: of what is read nothing is told
+    /// before the manifest is taken, and with it the blob. Longer ones are cut off.
+    pub(crate) async fn read_config(&self, digest: &Digest) -> Result<Option<Vec<u8>>, Error> {
+        let digest = digest.clone();
+        let found =
+            self.inner.database.read(move |c| Box::pin(async move { blobs::find(c, &digest).await })).await?;
+        let object = match found {
+            None => return Ok(None),
+            Some((_, Place::Inline(bytes))) => return Ok(Some(bytes)),
+            Some((_, Place::Object(object))) => object,
+        };
+        let stored = self.inner.blobs.open(&parse_key(&object)?).await?;
         let size = stored.size().min(LARGEST_CONFIG_BYTES);
         let mut stream = stored.stream(0..size);
         let mut whole = Vec::new();
         while let Some(bytes) = stream.next().await {
             whole.extend_from_slice(&bytes?);
         }
-        Ok(whole)
+        Ok(Some(whole))
     }
 
     /// Looks for the platforms of manifests whose platform was not looked for, and returns of how many it is known now.
@@ -117,7 +122,7 @@ impl Artifacts {
 const LONGEST_WORD: usize = 64;
 
 /// The largest config that is read, in bytes.
-const LARGEST_CONFIG_BYTES: u64 = 4 << 20;
+pub(crate) const LARGEST_CONFIG_BYTES: u64 = 4 << 20;
 
 /// Manifests described in one transaction. They have up to 4 MiB each, so few.
 const AT_ONCE: i64 = 16;
