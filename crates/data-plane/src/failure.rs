@@ -125,6 +125,7 @@ impl From<ContentError> for Failure {
     fn from(error: ContentError) -> Self {
         match error {
             ContentError::Locked(locked) => locked.into(),
+            ContentError::Quarantined { .. } => Self::new(OciError::disallowed()),
             ContentError::Store(error) => error.into(),
         }
     }
@@ -140,6 +141,9 @@ impl From<AttributesError> for Failure {
             }
             AttributesError::PositionUnknown { .. } => {
                 Self::new(OciError::new(Code::PaginationInvalid).with_message(error.to_string()))
+            }
+            AttributesError::NoState { .. } => {
+                Self::new(OciError::new(Code::AttributesInvalid).with_detail(error.to_string()))
             }
             AttributesError::Locked(locked) => locked.into(),
             AttributesError::Store(error) => error.into(),
@@ -188,6 +192,9 @@ impl From<PutManifestError> for Failure {
             }
             PutManifestError::Exists { .. } => {
                 Self::new(OciError::disallowed().with_status(StatusCode::PRECONDITION_FAILED).with_message(error.to_string()))
+            }
+            PutManifestError::Changed { .. } => {
+                Self::new(OciError::disallowed().with_status(StatusCode::CONFLICT).with_message(error.to_string()))
             }
             PutManifestError::Tagging(error) => error.into(),
             PutManifestError::Locked(locked) => locked.into(),

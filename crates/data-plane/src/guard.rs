@@ -7,9 +7,10 @@ use std::sync::Arc;
 
 use http::header;
 use http::request::Parts;
-use wharf_identity::{AuthError, Caller, may, may_untag};
-use wharf_model::{Action, Reference, RepositoryName, ResourceKind, Scope};
+use wharf_identity::{AuthError, Caller, may, may_judge, may_untag};
+use wharf_model::{Action, LocksChange, Reference, RepositoryName, ResourceKind, Scope};
 use wharf_oci::{Challenge, Need, OciError, Route};
+use wharf_registry::ManifestChange;
 
 use crate::answer;
 use crate::credentials::Sent;
@@ -46,11 +47,33 @@ pub(crate) async fn admit(
         (_, Route::DeleteManifest { repository, reference: Reference::Tag(_) } | Route::Untag { repository, .. }) => {
             may_untag(&caller, repository.as_str())
         }
+        // Or marks it, which is another right. The body tells which it is to be: [`admit_manifest_change`].
+        (_, Route::UpdateManifest { repository, .. }) if may_judge(&caller, repository.as_str()) => true,
         (Need::Catalog | Need::Repository(_) | Need::Charts(_), _) => route
             .required()
             .is_some_and(|(kind, name, actions)| actions.iter().all(|&action| may(&caller, action, kind, name))),
     };
     if is_enough { Ok(caller) } else { Err(challenge(host, &scopes(route, parts), true)) }
+}
+
+/// Lets a change of a manifest pass from those who may make it.
+///
+/// # Errors
+/// 401 with a challenge.
+pub(crate) fn admit_manifest_change(
+    call: &Call<'_>,
+    repository: &RepositoryName,
+    change: &ManifestChange,
+) -> Result<(), Failure> {
+    let (kind, name) = (ResourceKind::Repository, repository.as_str());
+    let changes_locks = change.quarantine.is_empty() || change.locks != LocksChange::default();
+    let is_allowed = (!changes_locks || may(call.caller, Action::MetadataWrite, kind, name))
+        && (change.quarantine.is_empty() || may_judge(call.caller, name));
+    if is_allowed {
+        return Ok(());
+    }
+    let scope = Scope { kind, name: name.to_owned(), actions: vec![Action::MetadataWrite] };
+    Err(challenge(call.host, &[scope], true))
 }
 
 /// The 401 that tells the client which token to get.

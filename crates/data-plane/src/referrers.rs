@@ -20,7 +20,8 @@ pub(crate) async fn list(call: &Call<'_>, repository: &RepositoryName, subject: 
         }
         _ => {
             let target = call.target(repository);
-            call.artifacts().list_referrers(target, subject, wanted.as_deref(), page(&query)).await?
+            let sight = call.sight(repository);
+            call.artifacts().list_referrers(target, subject, wanted.as_deref(), page(&query), sight).await?
         }
     };
     let filters: Vec<(&str, &str)> = wanted.iter().map(|wanted| ("artifactType", wanted.as_str())).collect();

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use axum::body::Body;
 use http::request::Parts;
 use http::{Method, Request, Response};
-use wharf_identity::{Caller, Identity};
+use wharf_identity::{Caller, Identity, may_see_quarantined};
 use wharf_metadata::RegistryRow;
 use wharf_model::{Client, RepositoryName};
 use wharf_oci::{Code, OciError, Route};
-use wharf_registry::{Artifacts, Target};
+use wharf_registry::{Artifacts, Sight, Target};
 
 use crate::access::AccessInfo;
 use crate::answer::{self, Answer, Family};
@@ -218,6 +218,15 @@ impl Call<'_> {
 
     pub(crate) fn target<'r>(&'r self, repository: &'r RepositoryName) -> Target<'r> {
         Target { registry: &self.host.registry, repository }
+    }
+
+    /// What of a repository the caller gets to see where quarantine is on.
+    pub(crate) fn sight(&self, repository: &RepositoryName) -> Sight {
+        let is_on = self.host.registry.settings.quarantine;
+        match is_on && !may_see_quarantined(self.caller, repository.as_str()) {
+            true => Sight::Passed,
+            false => Sight::Everything,
+        }
     }
 
     pub(crate) fn is_head(&self) -> bool {

@@ -44,6 +44,27 @@ pub fn may_untag(caller: &Caller, repository: &str) -> bool {
         && caller.rights().can(Ability::Untag, repository, caller.environment())
 }
 
+/// Whether the caller gets to see what is in quarantine in a repository that they may pull from.
+///
+/// The token protocol has no word for that: a token that lets them pull lets them pull all that their rights cover.
+#[must_use]
+pub fn may_see_quarantined(caller: &Caller, repository: &str) -> bool {
+    is_listed(caller, Action::Pull, ResourceKind::Repository, repository)
+        && caller.rights().can(Ability::QuarantineRead, repository, caller.environment())
+}
+
+/// Whether the caller may say of a manifest in a repository that it passed quarantine, or that it did not.
+///
+/// For this, too, there is no word. Scanners ask for `push`, as the documentation has it, and what changes attributes is
+/// called `metadata_write`: either will do in an access token (`acr/data-plane.md` 3.1), and the rights decide.
+#[must_use]
+pub fn may_judge(caller: &Caller, repository: &str) -> bool {
+    let kind = ResourceKind::Repository;
+    let listed = [Action::Push, Action::MetadataWrite];
+    listed.into_iter().any(|action| is_listed(caller, action, kind, repository))
+        && caller.rights().can(Ability::QuarantineWrite, repository, caller.environment())
+}
+
 /// More scopes than a token can hold were asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a token can hold {most} scopes at most, and only as many as fit into its size", most = MOST_SCOPES)]
@@ -92,11 +113,19 @@ fn allowed(caller: &Caller, scope: &Scope) -> Vec<Action> {
         }
         return Action::EVERY.into_iter().filter(may).collect();
     }
-    // Whoever asks for `delete` may want to remove a tag alone; what it is good for is decided when it is used.
-    let untags = scope.kind == ResourceKind::Repository
-        && is_listed(caller, Action::Delete, scope.kind, &scope.name)
-        && caller.rights().can(Ability::Untag, &scope.name, caller.environment());
-    scope.actions.iter().copied().filter(|action| may(action) || (*action == Action::Delete && untags)).collect()
+    // Whoever asks for `delete` may want to remove a tag alone, whoever asks for `push` to let something pass quarantine; what
+    // it is good for is decided when it is used.
+    let may_mean = |&action: &Action| {
+        let ability = match action {
+            Action::Delete => Ability::Untag,
+            Action::Push | Action::MetadataWrite => Ability::QuarantineWrite,
+            _ => return false,
+        };
+        scope.kind == ResourceKind::Repository
+            && is_listed(caller, action, scope.kind, &scope.name)
+            && caller.rights().can(ability, &scope.name, caller.environment())
+    };
+    scope.actions.iter().copied().filter(|action| may(action) || may_mean(action)).collect()
 }
 
 /// How many resources one access token may list. What fits into a token is about as much (see `token`).

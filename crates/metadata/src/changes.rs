@@ -24,7 +24,7 @@ pub enum Kind {
     RepositoryDelete,
     /// The locks of a tag changed.
     TagUpdate,
-    /// The locks of a manifest changed.
+    /// The locks of a manifest changed, or what a scanner tells of it beside its verdict.
     ManifestUpdate,
     /// A manifest was put into quarantine, because it was pushed while the policy is on: the push is not to be told to
     /// those who may not pull it yet. Without the policy there is the push alone, and whoever tells scanners of every
@@ -32,8 +32,12 @@ pub enum Kind {
     ManifestQuarantine,
     /// A scanner let a manifest pass; if it was in quarantine, it is as good as pushed now.
     ManifestPass,
-    /// A scanner refused a manifest, or told more of it.
+    /// A scanner refused a manifest.
     ManifestFail,
+    /// A manifest came back from the trash.
+    ManifestRestore,
+    /// The time of a manifest in the trash was over, and it is gone for good.
+    ManifestPurge,
     /// A registry was created.
     RegistryCreate,
     /// A registry's settings or credentials changed.
@@ -43,7 +47,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    const EVERY: [Self; 15] = [
+    const EVERY: [Self; 17] = [
         Self::ManifestPush,
         Self::TagPut,
         Self::TagDelete,
@@ -56,6 +60,8 @@ impl Kind {
         Self::ManifestQuarantine,
         Self::ManifestPass,
         Self::ManifestFail,
+        Self::ManifestRestore,
+        Self::ManifestPurge,
         Self::RegistryCreate,
         Self::RegistryUpdate,
         Self::RegistryDelete,
@@ -75,6 +81,8 @@ impl Kind {
             Self::ManifestQuarantine => "manifest.quarantine",
             Self::ManifestPass => "manifest.pass",
             Self::ManifestFail => "manifest.fail",
+            Self::ManifestRestore => "manifest.restore",
+            Self::ManifestPurge => "manifest.purge",
             Self::RegistryCreate => "registry.create",
             Self::RegistryUpdate => "registry.update",
             Self::RegistryDelete => "registry.delete",

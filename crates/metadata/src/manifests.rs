@@ -94,12 +94,14 @@ pub async fn find(
     repository: &RepositoryName,
     reference: &Reference,
 ) -> Result<Option<ManifestRow>, Error> {
-    const BY_TAG: &str = "SELECT m.id, m.repository_id, t.created_at AS tag_created_at, m.digest, m.media_type, m.bytes,
+    const BY_TAG: &str =
+        "SELECT m.id, m.repository_id, t.created_at AS tag_created_at, m.digest, m.media_type, m.bytes,
             (r.read_enabled AND t.read_enabled AND m.read_enabled) AS read_enabled FROM repositories r
          JOIN tags t ON t.repository_id = r.id AND t.name = $3
          JOIN manifests m ON m.id = t.manifest_id
          WHERE r.registry_id = $1 AND r.name = $2";
-    const BY_DIGEST: &str = "SELECT m.id, m.repository_id, CAST(NULL AS BIGINT) AS tag_created_at, m.digest, m.media_type, m.bytes,
+    const BY_DIGEST: &str =
+        "SELECT m.id, m.repository_id, CAST(NULL AS BIGINT) AS tag_created_at, m.digest, m.media_type, m.bytes,
             (r.read_enabled AND m.read_enabled) AS read_enabled FROM repositories r
          JOIN manifests m ON m.repository_id = r.id AND m.digest = $3
          WHERE r.registry_id = $1 AND r.name = $2";
@@ -282,6 +284,15 @@ pub async fn find_referrers(
     Ok(rows.into_iter().map(|(digest, id)| (digest, ManifestId(id))).collect())
 }
 
+/// Which referrers are to be listed.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ReferrerFilter<'a> {
+    /// Those of this type.
+    pub artifact_type: Option<&'a str>,
+    /// Those that a scanner let pass.
+    pub only_passed: bool,
+}
+
 /// The bytes that the annotations of each referrer of a digest take, by digest, after the one given: for knowing how many
 /// fit into an answer before they are read.
 ///
@@ -291,20 +302,23 @@ pub async fn weigh_referrers(
     c: &mut Connection,
     repository: RepositoryId,
     subject: &Digest,
-    artifact_type: Option<&str>,
+    filter: ReferrerFilter<'_>,
     after: &str,
     limit: i64,
 ) -> Result<Vec<i64>, Error> {
     const SQL: &str = "SELECT CAST(COALESCE(OCTET_LENGTH(annotations), 0) AS BIGINT)
          FROM manifests WHERE repository_id = $1 AND subject_digest = $2 AND digest > $3 AND list_enabled
-           AND (CAST($4 AS TEXT) IS NULL OR artifact_type = $4) ORDER BY digest LIMIT $5";
+           AND (CAST($4 AS TEXT) IS NULL OR artifact_type = $4)
+           AND (NOT $6 OR EXISTS (SELECT 1 FROM quarantine_marks WHERE manifest_id = manifests.id AND state = 'Passed'))
+         ORDER BY digest LIMIT $5";
     Ok(on_engine!(c, c => {
         sqlx::query_scalar(SQL)
             .bind(repository.0)
             .bind(subject.as_str())
             .bind(after)
-            .bind(artifact_type)
+            .bind(filter.artifact_type)
             .bind(limit)
+            .bind(filter.only_passed)
             .fetch_all(c)
             .await?
     }))
@@ -318,7 +332,7 @@ pub async fn list_referrers(
     c: &mut Connection,
     repository: RepositoryId,
     subject: &Digest,
-    artifact_type: Option<&str>,
+    filter: ReferrerFilter<'_>,
     after: &str,
     limit: i64,
 ) -> Result<Vec<ReferrerRow>, Error> {
@@ -326,14 +340,17 @@ pub async fn list_referrers(
     const SQL: &str =
         "SELECT digest, media_type, artifact_type, CAST(LENGTH(bytes) AS BIGINT) AS size_bytes, annotations
          FROM manifests WHERE repository_id = $1 AND subject_digest = $2 AND digest > $3 AND list_enabled
-           AND (CAST($4 AS TEXT) IS NULL OR artifact_type = $4) ORDER BY digest LIMIT $5";
+           AND (CAST($4 AS TEXT) IS NULL OR artifact_type = $4)
+           AND (NOT $6 OR EXISTS (SELECT 1 FROM quarantine_marks WHERE manifest_id = manifests.id AND state = 'Passed'))
+         ORDER BY digest LIMIT $5";
     Ok(on_engine!(c, c => {
         sqlx::query_as(SQL)
             .bind(repository.0)
             .bind(subject.as_str())
             .bind(after)
-            .bind(artifact_type)
+            .bind(filter.artifact_type)
             .bind(limit)
+            .bind(filter.only_passed)
             .fetch_all(c)
             .await?
     }))

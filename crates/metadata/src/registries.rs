@@ -223,6 +223,18 @@ pub async fn find_by_resource(c: &mut Connection, id: &ResourceId) -> Result<Opt
     Ok(find_by_name(c, &name).await?.filter(|row| row.resource_id == *id))
 }
 
+/// Finds a registry by its row, unless it was deleted.
+///
+/// # Errors
+/// When the database fails.
+pub async fn find(c: &mut Connection, id: RegistryId) -> Result<Option<RegistryRow>, Error> {
+    const SQL: &str = "SELECT id, uid, name, sku, admin_user_enabled, anonymous_pull_enabled, admin_password_1,
+            admin_password_2, credentials_generation, created_at, updated_at, resource_id, settings FROM registries
+         WHERE id = $1 AND deleted_at IS NULL";
+    let row: Option<Columns> = on_engine!(c, c => sqlx::query_as(SQL).bind(id.0).fetch_optional(c).await?);
+    row.map(TryInto::try_into).transpose()
+}
+
 /// The settings of a registry, as they are in this transaction. `None` when it was deleted.
 ///
 /// # Errors

@@ -80,13 +80,34 @@ pub async fn unmark(c: &mut Connection, manifests: &[ManifestId]) -> Result<(), 
     Ok(())
 }
 
-/// Looks at a manifest again at `look_at`, since it cannot be removed now. Its date stays.
+/// Forgets when a manifest is due, if it is still this date.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn postpone(c: &mut Connection, manifest: ManifestId, look_at: Timestamp) -> Result<(), Error> {
-    const SQL: &str = "UPDATE due_manifests SET look_at = $2 WHERE manifest_id = $1";
-    on_engine!(c, c => { sqlx::query(SQL).bind(manifest.0).bind(look_at.0).execute(c).await?; });
+pub async fn drop_date(c: &mut Connection, manifest: ManifestId, due: Due) -> Result<(), Error> {
+    const SQL: &str = "DELETE FROM due_manifests WHERE manifest_id = $1 AND untagged_at = $2 AND due_at = $3";
+    on_engine!(c, c => {
+        sqlx::query(SQL).bind(manifest.0).bind(due.untagged_at.0).bind(due.due_at.0).execute(c).await?;
+    });
+    Ok(())
+}
+
+/// Looks at a manifest that is due since this date again at `look_at`, since it cannot be removed now.
+///
+/// # Errors
+/// When the database fails.
+pub async fn postpone(c: &mut Connection, manifest: ManifestId, due: Due, look_at: Timestamp) -> Result<(), Error> {
+    const SQL: &str =
+        "UPDATE due_manifests SET look_at = $4 WHERE manifest_id = $1 AND untagged_at = $2 AND due_at = $3";
+    on_engine!(c, c => {
+        sqlx::query(SQL)
+            .bind(manifest.0)
+            .bind(due.untagged_at.0)
+            .bind(due.due_at.0)
+            .bind(look_at.0)
+            .execute(c)
+            .await?;
+    });
     Ok(())
 }
 

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
-use wharf_metadata::manifests::{self, ReferrerRow};
+use wharf_metadata::manifests::{self, ReferrerFilter, ReferrerRow};
 use wharf_metadata::{RegistryRow, repositories, tags};
 use wharf_model::{Digest, Reference, Tag};
 use wharf_oci::Descriptor;
 
-use crate::{Artifacts, Error, Target};
+use crate::{Artifacts, Error, Sight, Target};
 
 /// Which part of a listing is wanted.
 #[derive(Clone, Debug)]
@@ -100,10 +100,12 @@ impl Artifacts {
         subject: &Digest,
         artifact_type: Option<&str>,
         page: Page,
+        sight: Sight,
     ) -> Result<Listing<Descriptor>, Error> {
         let (after, limit) = (page.last.clone().unwrap_or_default(), page.limit);
-        let by_subject = self.referrers_by_subject(target, subject, artifact_type, page).await?;
-        let by_tag = self.referrers_by_tag(target, subject, artifact_type, &after, limit).await?;
+        let wanted = Wanted { subject, artifact_type, sight };
+        let by_subject = self.referrers_by_subject(target, wanted, page).await?;
+        let by_tag = self.referrers_by_tag(target, wanted, &after, limit).await?;
         // Merged by digest; what the database knows wins. Behind the end of a list that was cut nothing is certain, so
         // the page ends there.
         let ends = [&by_subject, &by_tag].into_iter().filter(|list| list.more);
@@ -125,14 +127,14 @@ impl Artifacts {
     async fn referrers_by_subject(
         &self,
         target: Target<'_>,
-        subject: &Digest,
-        artifact_type: Option<&str>,
+        wanted: Wanted<'_>,
         page: Page,
     ) -> Result<Listing<Descriptor>, Error> {
         let limit = page.limit;
         let (after, count) = page.query();
         let (registry, repository) = (target.registry.id, target.repository.clone());
-        let (subject, filter) = (subject.clone(), artifact_type.map(str::to_owned));
+        let (subject, filter) = (wanted.subject.clone(), wanted.artifact_type.map(str::to_owned));
+        let only_passed = wanted.sight.is_limited(target);
         let (rows, more) = self
             .inner
             .database
@@ -141,7 +143,7 @@ impl Artifacts {
                     let Some(id) = repositories::find(c, registry, &repository).await? else {
                         return Ok((Vec::new(), false));
                     };
-                    let filter = filter.as_deref();
+                    let filter = ReferrerFilter { artifact_type: filter.as_deref(), only_passed };
                     let weights = manifests::weigh_referrers(c, id, &subject, filter, &after, count).await?;
                     let fitting = how_many_fit(weights.iter().map(|&bytes| u64::try_from(bytes).unwrap_or(0)), limit);
                     let more = fitting < weights.len();
@@ -159,8 +161,7 @@ impl Artifacts {
     async fn referrers_by_tag(
         &self,
         target: Target<'_>,
-        subject: &Digest,
-        artifact_type: Option<&str>,
+        Wanted { subject, artifact_type, sight }: Wanted<'_>,
         after: &str,
         limit: usize,
     ) -> Result<Listing<Descriptor>, Error> {
@@ -169,6 +170,9 @@ impl Artifacts {
             return Ok(nothing);
         };
         let Some((index, _)) = self.find_manifest(target, &Reference::Tag(tag)).await? else { return Ok(nothing) };
+        if !self.is_in_sight(target, sight, &index).await? {
+            return Ok(nothing);
+        }
         let Some(index) = index.parse() else { return Ok(nothing) };
         let (mut items, mut bytes) = (Vec::new(), 0);
         for digest in self.existing(target, index.children.into_iter().map(|child| child.digest), after).await? {
@@ -176,6 +180,9 @@ impl Artifacts {
                 return Ok(Listing { items, more: true });
             }
             let Some((manifest, _)) = self.find_manifest(target, &Reference::Digest(digest)).await? else { continue };
+            if !self.is_in_sight(target, sight, &manifest).await? {
+                continue;
+            }
             let Some(parsed) = manifest.parse() else { continue };
             if artifact_type.is_some_and(|wanted| parsed.artifact_type.as_deref() != Some(wanted)) {
                 continue;
@@ -216,6 +223,14 @@ impl Artifacts {
         existing.sort_unstable();
         Ok(existing)
     }
+}
+
+/// Which referrers are to be listed, and for whom.
+#[derive(Clone, Copy)]
+struct Wanted<'a> {
+    subject: &'a Digest,
+    artifact_type: Option<&'a str>,
+    sight: Sight,
 }
 
 /// How many descriptors an answer may hold, given the bytes of their annotations: at least one.

@@ -9,7 +9,7 @@ pub(crate) mod removal;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use wharf_model::Digest;
+use wharf_model::{Digest, ManifestId};
 use wharf_oci::ParsedManifest;
 
 use crate::pulls::Meter;
@@ -27,6 +27,8 @@ pub struct Manifest {
     pub media_type: String,
     /// Its bytes.
     pub bytes: Bytes,
+    /// Its row, if it is from here.
+    pub(crate) id: Option<ManifestId>,
     /// Counts its pulls.
     pub(crate) meter: Option<Arc<Meter>>,
 }
@@ -35,7 +37,7 @@ impl Manifest {
     /// One that is not from here, and whose pulls are not counted.
     #[must_use]
     pub fn new(digest: Digest, media_type: String, bytes: Bytes) -> Self {
-        Self { digest, media_type, bytes, meter: None }
+        Self { digest, media_type, bytes, id: None, meter: None }
     }
 
     /// What the manifest says. `None` cannot happen for one that was pushed here, since it was parsed then.

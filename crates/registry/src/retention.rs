@@ -8,11 +8,16 @@
 //! Manifests that were pushed by digest and were never held have no date, and those with a subject go with it.
 //! Source: `acr/semantics.md` 4.3; where this differs is in `docs/decisions/0036-retention.md`.
 
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
 use std::time::Duration;
 
-use wharf_metadata::retention::{self as dates, Due};
-use wharf_metadata::{Connection, RegistrySettings};
-use wharf_model::{ManifestId, Timestamp};
+use wharf_metadata::retention::{self as dates, Due, DueManifest};
+use wharf_metadata::{Connection, RegistrySettings, registries};
+use wharf_model::{Digest, ManifestId, RegistryId, RepositoryId, Timestamp};
+
+use crate::manifests::removal::Forest;
+use crate::{Artifacts, Check, Error, ManifestRemoval, OnlyIf, Removal, Removed, Skipped, Target};
 
 /// Something holds manifests again, or for the first time.
 ///
@@ -39,5 +44,155 @@ pub(crate) async fn let_go(
     let days = Duration::from_secs(u64::try_from(policy.days).unwrap_or(0) * DAY_SECONDS);
     dates::mark(c, manifests, Due { untagged_at: now, due_at: now + days }).await
 }
+
+impl Artifacts {
+    /// Removes the manifests that are due, and returns how many. To be called again and again.
+    ///
+    /// What is read here may not be true any more when it is acted on, since others push, tag and lock meanwhile. So each
+    /// removal looks again in its own transaction: at the policy, the date, and what holds the manifest.
+    ///
+    /// # Errors
+    /// When the stores fail; what was removed before that stays removed.
+    pub async fn remove_untagged_manifests(&self) -> Result<u64, Error> {
+        let mut removed = 0;
+        loop {
+            let now = self.now();
+            let database = &self.inner.database;
+            let due = database.read(move |c| Box::pin(async move { dates::list_due(c, now, AT_ONCE).await })).await?;
+            if due.is_empty() {
+                return Ok(removed);
+            }
+            let mut groups: BTreeMap<RepositoryId, Vec<DueManifest>> = BTreeMap::new();
+            for manifest in due {
+                groups.entry(manifest.repository).or_default().push(manifest);
+            }
+            for group in groups.into_values() {
+                removed += self.remove_due(group, now).await?;
+            }
+        }
+    }
+
+    /// Removes those of a repository. Afterwards each is gone, or has no date, another one, or is to be looked at later.
+    async fn remove_due(&self, due: Vec<DueManifest>, now: Timestamp) -> Result<u64, Error> {
+        let Some(first) = due.first() else { return Ok(0) };
+        let (registry, name) = (first.registry, first.repository_name.parse());
+        let database = &self.inner.database;
+        let registry = database.read(move |c| Box::pin(async move { registries::find(c, registry).await })).await?;
+        // A name that is none is that of a repository which is being removed as a whole.
+        let outcomes = match (&registry, &name) {
+            (Some(registry), Ok(repository)) => self.try_to_remove(Target { registry, repository }, &due, now).await?,
+            _ => vec![Removed::Skipped(Skipped::Gone); due.len()],
+        };
+        let removed = outcomes.iter().filter(|outcome| **outcome == Removed::Removed).count();
+        let write = database.write(move |c| Box::pin(async move { settle(c, &due, &outcomes, now).await }));
+        write.await?;
+        Ok(removed as u64)
+    }
+
+    async fn try_to_remove(
+        &self,
+        target: Target<'_>,
+        due: &[DueManifest],
+        now: Timestamp,
+    ) -> Result<Vec<Removed>, Error> {
+        let mut digests: Vec<Digest> = Vec::with_capacity(due.len());
+        for manifest in due {
+            let malformed = |_| wharf_metadata::Error::Malformed { what: "digest", value: manifest.digest.clone() };
+            digests.push(manifest.digest.parse().map_err(malformed)?);
+        }
+        let only_if = OnlyIf { untagged: true, unlisted: true, without_subject: true, not_after: None };
+        let items: Vec<ManifestRemoval> =
+            digests.iter().map(|digest| ManifestRemoval { digest: digest.clone(), only_if }).collect();
+        let known = due.iter().map(|manifest| manifest.manifest).zip(digests).collect();
+        let round = Arc::new(Round { registry: target.registry.id, known, now });
+        let check: Check<ManifestId> = Arc::new(move |c, repository, asked| {
+            let round = round.clone();
+            Box::pin(async move { round.find_due(c, repository, asked).await })
+        });
+        let removal = Removal { actor: ACTOR.to_owned(), include_locked: false, bypass_trash: false };
+        self.remove_manifests(target, &items, &removal, Some(&check)).await
+    }
+}
+
+/// What was read of a repository before anything is removed from it.
+struct Round {
+    registry: RegistryId,
+    known: HashMap<ManifestId, Digest>,
+    now: Timestamp,
+}
+
+impl Round {
+    /// Of these manifests, those that are due as things stand in this transaction. A date that does not count any more is
+    /// forgotten.
+    async fn find_due(
+        &self,
+        c: &mut Connection,
+        repository: RepositoryId,
+        asked: Vec<ManifestId>,
+    ) -> Result<HashSet<ManifestId>, wharf_metadata::Error> {
+        let policy = registries::find_settings(c, self.registry).await?.and_then(|settings| settings.retention);
+        let mut due: HashMap<ManifestId, Due> = HashMap::with_capacity(asked.len());
+        for manifest in asked {
+            let Some(date) = dates::find(c, manifest).await?.filter(|date| date.due_at <= self.now) else { continue };
+            if policy.is_some_and(|policy| date.untagged_at >= Timestamp(policy.since)) {
+                due.insert(manifest, date);
+            } else {
+                dates::drop_date(c, manifest, date).await?;
+            }
+        }
+        for manifest in self.with_tagged_referrers(c, repository, &due).await? {
+            if let Some(date) = due.remove(&manifest) {
+                dates::postpone(c, manifest, date, self.now + LOOK_AGAIN).await?;
+            }
+        }
+        Ok(due.into_keys().collect())
+    }
+
+    /// Those in the tree of whose referrers something has a tag: it would go along, and nothing that has a tag goes by itself.
+    async fn with_tagged_referrers(
+        &self,
+        c: &mut Connection,
+        repository: RepositoryId,
+        due: &HashMap<ManifestId, Due>,
+    ) -> Result<HashSet<ManifestId>, wharf_metadata::Error> {
+        let roots = due.keys().filter_map(|id| Some((self.known.get(id)?.clone(), *id))).collect();
+        let forest = Forest::grow(c, repository, roots).await?;
+        let referrers: Vec<ManifestId> = forest.ids().into_iter().filter(|id| !due.contains_key(id)).collect();
+        let tagged = dates::list_tagged(c, &referrers).await?;
+        Ok(tagged.iter().filter_map(|id| forest.root_of.get(id)).copied().collect())
+    }
+}
+
+/// Sees to it that nothing that stays is looked at again at once.
+async fn settle(
+    c: &mut Connection,
+    due: &[DueManifest],
+    outcomes: &[Removed],
+    now: Timestamp,
+) -> Result<(), wharf_metadata::Error> {
+    for (manifest, outcome) in due.iter().zip(outcomes) {
+        match outcome {
+            // It was settled in the transaction that looked.
+            Removed::Removed | Removed::Skipped(Skipped::Kept) => {}
+            Removed::Skipped(Skipped::Locked | Skipped::Changed) => {
+                dates::postpone(c, manifest.manifest, manifest.due, now + LOOK_AGAIN).await?;
+            }
+            // Something holds it, and a date that it may have got since is another one.
+            Removed::Skipped(Skipped::Gone | Skipped::Tagged | Skipped::Listed | Skipped::HasSubject) => {
+                dates::drop_date(c, manifest.manifest, manifest.due).await?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Who removes, in the change log.
+const ACTOR: &str = "system";
+
+/// How many manifests one round looks at.
+const AT_ONCE: i64 = 200;
+
+/// When a manifest is looked at again that a lock keeps, if nothing is heard of the lock before.
+const LOOK_AGAIN: Duration = Duration::from_secs(60 * 60);
 
 const DAY_SECONDS: u64 = 24 * 60 * 60;

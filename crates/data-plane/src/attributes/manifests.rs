@@ -10,6 +10,7 @@ use super::change;
 use crate::answer::Answer;
 use crate::body::RequestBody;
 use crate::catalog::page;
+use crate::guard;
 use crate::router::Call;
 
 #[derive(Serialize)]
@@ -28,14 +29,28 @@ struct Shown<'a> {
     config_media_type: Option<&'a str>,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     tags: &'a [String],
-    changeable_attributes: Locks,
+    changeable_attributes: Changeable<'a>,
     /// Beyond ACR, as is the next one; absent while it was never pulled.
     #[serde(skip_serializing_if = "Option::is_none")]
     last_pull_time: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pull_count: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    quarantine_tag: Option<&'a str>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     references: Vec<Related<'a>>,
+}
+
+/// What `PATCH` changes.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Changeable<'a> {
+    #[serde(flatten)]
+    locks: Locks,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    quarantine_state: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    quarantine_details: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -59,7 +74,12 @@ impl<'a> Shown<'a> {
             media_type: &found.media_type,
             config_media_type: found.config_media_type.as_deref(),
             tags: &found.tags,
-            changeable_attributes: found.locks,
+            changeable_attributes: Changeable {
+                locks: found.locks,
+                quarantine_state: found.quarantine.as_ref().map(|mark| mark.state.as_str()),
+                quarantine_details: found.quarantine.as_ref().and_then(|mark| mark.details.as_deref()),
+            },
+            quarantine_tag: found.quarantine.as_ref().and_then(|mark| mark.tag.as_deref()),
             last_pull_time: found.pulls.map(|pulls| pulls.last_at.to_string()),
             pull_count: found.pulls.map(|pulls| pulls.count),
             references: Vec::new(),
@@ -103,14 +123,15 @@ pub(crate) async fn get(call: &Call<'_>, repository: &RepositoryName, digest: &D
     super::answer(call, repository, One { manifest: Shown::whole(&found) })
 }
 
-/// `PATCH` of one.
+/// `PATCH` of one. Locks and the marks of scanners are changed by rights of their own.
 pub(crate) async fn update(
     call: &Call<'_>,
     body: &mut RequestBody,
     repository: &RepositoryName,
     digest: &Digest,
 ) -> Answer {
-    let change = change::read(body).await?;
+    let change = change::of_manifest(body).await?;
+    guard::admit_manifest_change(call, repository, &change)?;
     let found = call.artifacts().update_manifest(call.target(repository), digest, change, call.caller.name()).await?;
     super::answer(call, repository, One { manifest: Shown::whole(&found) })
 }

@@ -12,18 +12,29 @@ use crate::router::Call;
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Repository {
+struct Repository<'a> {
     created_time: String,
     last_update_time: String,
     manifest_count: i64,
     tag_count: i64,
-    changeable_attributes: Locks,
+    changeable_attributes: Changeable<'a>,
     /// Beyond ACR, as are those behind it; absent while it was never pulled.
     #[serde(skip_serializing_if = "Option::is_none")]
     last_pull_time: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pull_count: Option<i64>,
     storage: Storage,
+}
+
+/// What `PATCH` changes.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Changeable<'a> {
+    #[serde(flatten)]
+    locks: Locks,
+    /// Beyond ACR.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    write_once_tags: &'a [String],
 }
 
 /// The bytes of what a repository holds, some seconds late.
@@ -48,7 +59,7 @@ fn show(call: &Call<'_>, repository: &RepositoryName, found: &RepositoryAttribut
         last_update_time: found.updated_at.to_string(),
         manifest_count: found.manifest_count,
         tag_count: found.tag_count,
-        changeable_attributes: found.locks,
+        changeable_attributes: Changeable { locks: found.locks, write_once_tags: &found.write_once_tags },
         last_pull_time: found.pulls.map(|pulls| pulls.last_at.to_string()),
         pull_count: found.pulls.map(|pulls| pulls.count),
         storage: Storage { logical_bytes: found.size.logical_bytes, unique_bytes: found.size.unique_bytes },
@@ -58,7 +69,7 @@ fn show(call: &Call<'_>, repository: &RepositoryName, found: &RepositoryAttribut
 
 /// `PATCH`.
 pub(crate) async fn update(call: &Call<'_>, body: &mut RequestBody, repository: &RepositoryName) -> Answer {
-    let change = change::read(body).await?;
+    let change = change::of_repository(body).await?;
     let found = call.artifacts().update_repository(call.target(repository), change, call.caller.name()).await?;
     show(call, repository, &found)
 }

@@ -77,7 +77,7 @@ pub(crate) async fn get(call: &Call<'_>, repository: &RepositoryName, tag: &Tag)
 
 /// `PATCH` of one.
 pub(crate) async fn update(call: &Call<'_>, body: &mut RequestBody, repository: &RepositoryName, tag: &Tag) -> Answer {
-    let change = change::read(body).await?;
+    let change = change::of_tag(body).await?;
     let found = call.artifacts().update_tag(call.target(repository), tag, change, call.caller.name()).await?;
     super::answer(call, repository, One { tag: Shown::of(&found) })
 }

@@ -19,8 +19,8 @@ pub(crate) async fn get(call: &Call<'_>, repository: &RepositoryName, digest: &D
     if call.is_head() {
         return head(call, repository, digest).await;
     }
-    let content =
-        call.artifacts().open_blob(call.target(repository), digest).await?.ok_or(OciError::new(Code::BlobUnknown))?;
+    let found = call.artifacts().open_blob(call.target(repository), digest, call.sight(repository)).await?;
+    let content = found.ok_or(OciError::new(Code::BlobUnknown))?;
     let size = content.size();
     let etag = answer::etag(digest);
     if answer::is_not_modified(&call.parts.headers, &etag) {
@@ -55,7 +55,7 @@ async fn head(call: &Call<'_>, repository: &RepositoryName, digest: &Digest) -> 
     let found = if may_push(call.caller, repository) {
         call.artifacts().renew_blob(target, digest).await?
     } else {
-        call.artifacts().find_blob(target, digest).await?
+        call.artifacts().find_blob(target, digest, call.sight(repository)).await?
     };
     let blob = found.ok_or(OciError::new(Code::BlobUnknown))?;
     let etag = answer::etag(digest);

@@ -3,8 +3,10 @@
 use http::{HeaderValue, StatusCode, header};
 use wharf_model::{Reference, RepositoryName};
 use wharf_oci::{OciError, header as oci_header};
+use wharf_registry::Sight;
 
 use crate::answer::{self, Answer};
+use crate::guard::may_push;
 use crate::router::Call;
 
 /// The bytes are those that were pushed, whatever `Accept` says: nothing is ever converted (`acr/data-plane.md` 4.2).
@@ -12,7 +14,7 @@ use crate::router::Call;
 pub(crate) async fn get(call: &Call<'_>, repository: &RepositoryName, reference: &Reference) -> Answer {
     let manifest = call
         .artifacts()
-        .get_manifest(call.target(repository), reference)
+        .get_manifest(call.target(repository), reference, sight(call, repository, reference))
         .await?
         .ok_or_else(|| OciError::manifest_unknown(repository, reference))?;
     call.artifacts().note_pull(&manifest, call.is_head());
@@ -28,6 +30,14 @@ pub(crate) async fn get(call: &Call<'_>, repository: &RepositoryName, reference:
         answer::bytes_unless_head(call.is_head(), &mut response, &manifest.bytes);
     }
     Ok(response)
+}
+
+/// What the caller gets to see. A client that may push asks for a digest before it pushes it, and must hear that it is there.
+fn sight(call: &Call<'_>, repository: &RepositoryName, reference: &Reference) -> Sight {
+    if call.is_head() && matches!(reference, Reference::Digest(_)) && may_push(call.caller, repository) {
+        return Sight::Everything;
+    }
+    call.sight(repository)
 }
 
 fn content_type(media_type: &str) -> HeaderValue {

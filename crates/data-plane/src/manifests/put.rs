@@ -13,6 +13,9 @@ use crate::router::Call;
 /// How many `tag` parameters one push may have; the specification wants ten at least.
 const MOST_TAGS: usize = 100;
 
+/// With `If-None-Match: *` nothing that is there is overwritten: of any number of clients that push a new tag at once, one
+/// succeeds (RFC 9110, section 13.1.2).
+///
 /// Source: distribution-spec, "Pushing Manifests", also for the `tag` parameters.
 pub(crate) async fn put(
     call: &Call<'_>,
@@ -36,7 +39,8 @@ pub(crate) async fn put(
         Err(error) => return Err(unread(error, Code::ManifestInvalid)),
     };
     let set_tags = tags.clone();
-    let put = PutManifest { reference, tags, content_type, bytes, only_new: false, actor: call.caller.name().to_owned() };
+    let only_new = call.parts.headers.get(header::IF_NONE_MATCH).is_some_and(|value| value.as_bytes() == b"*");
+    let put = PutManifest { reference, tags, content_type, bytes, only_new, actor: call.caller.name().to_owned() };
     let outcome = call.artifacts().put_manifest(call.target(repository), put).await?;
 
     let location =

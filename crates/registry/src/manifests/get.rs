@@ -9,10 +9,11 @@ use super::Manifest;
 use crate::cache::key;
 use crate::locks::{ContentError, Locked};
 use crate::pulls::Meter;
-use crate::{Artifacts, Error, Target};
+use crate::{Artifacts, Error, Sight, Target};
 
 impl Artifacts {
-    /// Finds a manifest by tag or digest, for somebody who pulls it.
+    /// Finds a manifest by tag or digest, for somebody who pulls it. A tag whose manifest is in quarantine is as good as not
+    /// there for those who do not see it.
     ///
     /// # Errors
     /// [`ContentError`].
@@ -20,13 +21,34 @@ impl Artifacts {
         &self,
         target: Target<'_>,
         reference: &Reference,
+        sight: Sight,
     ) -> Result<Option<Arc<Manifest>>, ContentError> {
-        match self.find_manifest(target, reference).await? {
-            Some((_, false)) => {
-                let (repository, reference) = (target.repository.clone(), reference.to_string());
-                Err(Locked::Read { repository, reference }.into())
+        let Some((manifest, is_readable)) = self.find_manifest(target, reference).await? else { return Ok(None) };
+        let repository = || target.repository.clone();
+        if !is_readable {
+            return Err(Locked::Read { repository: repository(), reference: reference.to_string() }.into());
+        }
+        if self.is_in_sight(target, sight, &manifest).await? {
+            return Ok(Some(manifest));
+        }
+        match reference {
+            Reference::Tag(_) => Ok(None),
+            Reference::Digest(digest) => {
+                Err(ContentError::Quarantined { repository: repository(), digest: digest.clone() })
             }
-            found => Ok(found.map(|(manifest, _)| manifest)),
+        }
+    }
+
+    /// Whether this reader may have a manifest that was found.
+    pub(crate) async fn is_in_sight(
+        &self,
+        target: Target<'_>,
+        sight: Sight,
+        manifest: &Manifest,
+    ) -> Result<bool, Error> {
+        match manifest.id {
+            Some(id) => self.is_manifest_in_sight(target, sight, id).await,
+            None => Ok(!sight.is_limited(target)),
         }
     }
 
@@ -59,8 +81,8 @@ impl Artifacts {
             Reference::Digest(_) => None,
         };
         let meter = Some(Arc::new(Meter::new(target.registry.name.clone(), row.repository, row.id, tag)));
-        let manifest = Manifest { digest: row.digest, media_type: row.media_type, bytes: row.bytes.into(), meter };
-        let manifest = Arc::new(manifest);
+        let (digest, media_type, bytes) = (row.digest, row.media_type, row.bytes.into());
+        let manifest = Arc::new(Manifest { digest, media_type, bytes, id: Some(row.id), meter });
         if is_readable {
             cache.store(key, manifest.clone(), &fence);
         }

@@ -36,6 +36,7 @@ impl Upkeep {
         upkeep.collect_garbage(app, config);
         upkeep.remove_deleted_registries(app);
         upkeep.remove_deleted_repositories(app);
+        upkeep.remove_untagged_manifests(app);
         upkeep.describe_manifests(app);
         upkeep.flush_pulls(app);
         upkeep.count_bytes(app);

@@ -18,6 +18,9 @@ const FOLLOW_EVERY: Duration = Duration::from_millis(200);
 /// How often there may be something left of registries and repositories that were deleted.
 const REMOVE_EVERY: Duration = Duration::from_secs(5);
 
+/// How often untagged manifests are looked for that are due. Without retention that is one look at an empty index.
+const UNTAGGED_EVERY: Duration = Duration::from_secs(3);
+
 /// How often manifests are looked for whose platform is not known. There are none but those from before it was recorded, and
 /// those whose config could not be read.
 const DESCRIBE_EVERY: Duration = Duration::from_secs(60 * 60);
@@ -104,6 +107,20 @@ impl Upkeep {
                 let removed = app.artifacts.remove_deleted_repositories().await?;
                 if removed > 0 {
                     tracing::info!(repositories = removed, "Removed what {removed} deleted repositories held");
+                }
+                Ok(())
+            }
+        });
+    }
+
+    pub(super) fn remove_untagged_manifests(&self, app: &Arc<App>) {
+        let app = app.clone();
+        self.keep("remove untagged manifests that are due", UNTAGGED_EVERY, Arc::default(), move || {
+            let app = app.clone();
+            async move {
+                let removed = app.artifacts.remove_untagged_manifests().await?;
+                if removed > 0 {
+                    tracing::info!(manifests = removed, "Removed {removed} untagged manifests that were due");
                 }
                 Ok(())
             }

@@ -58,4 +58,5 @@ pub(super) const PROPERTIES: &[Property] = &[
         Shape::Word(&["Unsecure", "TenantReuse", "SubscriptionReuse", "ResourceGroupReuse", "NoReuse"]),
     ),
     written("writableCacheRepos", ON_OFF),
+    written("writeOnceTags", Shape::Texts),
 ];
