@@ -102,6 +102,22 @@ impl Identity {
         self.rotate_keys().await
     }
 
+    /// Seals a secret for a while, such as credentials that wait for a job. `context` says whose it is, and must be the
+    /// same when it is unsealed.
+    #[must_use]
+    pub fn seal(&self, context: &str, secret: &[u8]) -> Vec<u8> {
+        self.0.sealing.seal(context, secret)
+    }
+
+    /// Opens what was sealed.
+    ///
+    /// # Errors
+    /// [`Error::Sealed`] when it was sealed under another key or for somebody else.
+    pub fn unseal(&self, context: &str, sealed: &[u8]) -> Result<Vec<u8>, Error> {
+        let what = || context.to_owned();
+        self.0.sealing.unseal(context, sealed).map_err(|source| Error::Sealed { what: what(), source })
+    }
+
     /// Upkeep of the signing keys, to be run every few minutes: reads those of other nodes, removes old ones, makes the
     /// next one when it is due. Safe to run on every node at the same time.
     ///

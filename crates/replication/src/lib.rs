@@ -1,1 +1,3 @@
 //! Artifacts that come from elsewhere: import and the artifact cache.
+
+pub mod import;
