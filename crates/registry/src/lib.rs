@@ -36,6 +36,7 @@ mod repositories;
 mod retention;
 mod sizes;
 mod tagging;
+mod trash;
 mod untagging;
 mod updates;
 mod upkeep;
@@ -59,11 +60,12 @@ pub use manifests::{
 };
 pub use purge::{
     Age, AgeError, FilterError, PurgeError, PurgeEvent, PurgeItem, PurgeReport, PurgeSpec, PurgeState, PurgeStopped,
-    PurgeWatch, Purged, SkippedCounts, SpecError, Untagged, Unwatched,
+    PurgeWatch, PurgeWorker, Purged, SkippedCounts, SpecError, StartedPurge, Untagged, Unwatched, next_purge,
 };
 pub use quarantine::{QuarantineChange, Sight, Verdict};
 pub use repositories::{DeleteRepositoryError, DeletedRepository};
 pub use tagging::TaggingError;
+pub use trash::{MissingChild, RestoreError, Restored, trash_cursor};
 pub use updates::{ManifestChange, RepositoryChange};
 pub use upkeep::{CollectReport, ObjectHold, VerifyReport};
 pub use uploads::{BlobFill, BodyError, Growing, UploadError, UploadState};

@@ -26,4 +26,3 @@ CREATE TABLE purge_runs (
 );
 CREATE INDEX purge_runs_by_policy ON purge_runs (resource_key, started_at, id);
 CREATE INDEX purge_runs_by_registry ON purge_runs (registry_id);
-CREATE INDEX purge_runs_open ON purge_runs (started_at) WHERE ended_at IS NULL;

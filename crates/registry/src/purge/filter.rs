@@ -17,7 +17,7 @@ use wharf_model::RepositoryName;
 
 /// One filter, taken apart. Its expressions are compiled by [`Filters::new`].
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Filter {
+pub(crate) struct Filter {
     repository: String,
     tag: String,
 }

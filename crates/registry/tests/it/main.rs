@@ -4,6 +4,7 @@ mod backing_up;
 mod collecting;
 mod deleting;
 mod describing;
+mod purging;
 mod pushing;
 mod remembering;
 mod uploading;
