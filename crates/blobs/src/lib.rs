@@ -6,7 +6,7 @@
 //!
 //! ```text
 //! BlobStore   create / resume ──► BlobWriter   write*, sync, digest        one upload
-//!             open ─────────────► Blob         stream(range)               any number of readers
+//!             open ─────────────► Blob         stream(range), send(range)  any number of readers
 //!             delete, probe, list_page
 //! ```
 //!
@@ -16,11 +16,13 @@
 mod error;
 mod file;
 mod key;
+mod sendfile;
 mod store;
 mod stream;
 
 pub use error::Error;
 pub use file::FileStore;
 pub use key::{ParseStorageKeyError, StorageKey};
+pub use sendfile::SendfileQueue;
 pub use store::{Blob, BlobStore, BlobWriter, StoredBlob};
 pub use stream::BlobStream;

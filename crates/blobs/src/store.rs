@@ -9,7 +9,7 @@ use bytes::Bytes;
 use tokio::sync::watch;
 use wharf_model::{Algorithm, Digest, Timestamp};
 
-use crate::{BlobStream, Error, StorageKey};
+use crate::{BlobStream, Error, SendfileQueue, StorageKey};
 
 /// A place where blobs are kept.
 #[async_trait]
@@ -130,6 +130,13 @@ pub trait Blob: Send + Sync + Debug {
     ///
     /// A range that goes past the end of the blob yields [`Error::Truncated`], never silently fewer bytes.
     fn stream(self: Arc<Self>, range: Range<u64>) -> BlobStream;
+
+    /// The same for a connection that can send pieces of files by itself: where the storage can, what comes out of the stream
+    /// only stands in for bytes that wait in `queue`, so it must go to that connection and nowhere else.
+    fn send(self: Arc<Self>, range: Range<u64>, queue: SendfileQueue) -> BlobStream {
+        drop(queue);
+        self.stream(range)
+    }
 }
 
 /// An entry of [`BlobStore::list_page`].

@@ -21,13 +21,13 @@ use tokio::task::JoinHandle;
 
 use super::Shared;
 use super::buffers::{Buffer, Buffers, LARGE};
-use crate::{Blob, BlobStream, Error, StorageKey};
+use crate::{Blob, BlobStream, Error, SendfileQueue, StorageKey};
 
 /// A blob's open file.
 #[derive(Debug)]
 pub(super) struct FileBlob {
     key: StorageKey,
-    file: File,
+    file: Arc<File>,
     size: u64,
     reading: Arc<Reading>,
 }
@@ -70,7 +70,7 @@ impl FileBlob {
 
     fn new(shared: &Shared, key: &StorageKey, file: File) -> Result<Self, Error> {
         let metadata = file.metadata().map_err(|error| read_failed(key, error))?;
-        Ok(Self { key: key.clone(), file, size: metadata.len(), reading: shared.reading.clone() })
+        Ok(Self { key: key.clone(), file: Arc::new(file), size: metadata.len(), reading: shared.reading.clone() })
     }
 
     /// The same file, which still grows: how much of it can be read is known to its writer.
@@ -117,13 +117,31 @@ impl FileBlob {
         Ok(buffer.into_bytes(length))
     }
 
+    /// Whether all of these bytes seem to be in the page cache: a byte of each 64 KiB is looked at. Sending what is not there
+    /// would wait for the disk.
+    fn is_in_memory(&self, position: u64, length: usize) -> bool {
+        let is_there = |offset: usize| {
+            let mut byte = [0];
+            let mut space = [IoSliceMut::new(&mut byte)];
+            rustix::io::preadv2(&self.file, &mut space, position + offset as u64, ReadWriteFlags::NOWAIT) == Ok(1)
+        };
+        self.reading.can_read_without_waiting.load(Ordering::Relaxed)
+            && (0..length).step_by(64 << 10).all(is_there)
+            && is_there(length - 1)
+    }
+
+    fn pieces(self: Arc<Self>, range: Range<u64>, queue: Option<SendfileQueue>) -> BlobStream {
+        let length = range.end.saturating_sub(range.start);
+        BlobStream::new(length, Pieces { blob: self, position: range.start, end: range.end, queue, read: None })
+    }
+
     fn truncated(&self, found_bytes: u64) -> Error {
         Error::Truncated { key: self.key.clone(), expected_bytes: self.size, found_bytes }
     }
 
     #[cfg(test)]
     pub(super) fn for_test(key: StorageKey) -> Self {
-        Self { key, file: File::open("/dev/null").unwrap(), size: 0, reading: Arc::new(Reading::new()) }
+        Self { key, file: Arc::new(File::open("/dev/null").unwrap()), size: 0, reading: Arc::new(Reading::new()) }
     }
 }
 
@@ -137,10 +155,11 @@ impl Blob for FileBlob {
     }
 
     fn stream(self: Arc<Self>, range: Range<u64>) -> BlobStream {
-        BlobStream::new(
-            range.end.saturating_sub(range.start),
-            Pieces { blob: self, position: range.start, end: range.end, read: None },
-        )
+        self.pieces(range, None)
+    }
+
+    fn send(self: Arc<Self>, range: Range<u64>, queue: SendfileQueue) -> BlobStream {
+        self.pieces(range, Some(queue))
     }
 }
 
@@ -149,6 +168,8 @@ struct Pieces {
     blob: Arc<FileBlob>,
     position: u64,
     end: u64,
+    /// Where the connection takes pieces of files from that it sends by itself.
+    queue: Option<SendfileQueue>,
     /// The read that went to another thread.
     read: Option<JoinHandle<Result<Bytes, Error>>>,
 }
@@ -189,6 +210,9 @@ impl Pieces {
                 found_bytes: self.blob.size,
             });
         }
+        if let Some(piece) = self.send() {
+            return Ok(Some(piece));
+        }
         let length = usize::try_from(self.end - self.position).unwrap_or(LARGE).min(LARGE);
         let buffer = self.blob.reading.buffers.take(length);
         match self.blob.read_without_waiting(buffer, self.position)? {
@@ -201,6 +225,22 @@ impl Pieces {
         }
     }
 }
+
+impl Pieces {
+    /// Leaves the next piece to the connection if it can send it, and need not wait for the disk.
+    fn send(&mut self) -> Option<Bytes> {
+        let queue = self.queue.as_ref()?;
+        let most = SendfileQueue::LONGEST_PIECE;
+        let length = usize::try_from(self.end - self.position).unwrap_or(most).min(most);
+        if length < WORTH_SENDING || !self.blob.is_in_memory(self.position, length) {
+            return None;
+        }
+        Some(queue.push(self.blob.file.clone(), self.position, length))
+    }
+}
+
+/// What is shorter is copied: that is one call to the kernel less, in bytes.
+const WORTH_SENDING: usize = 64 << 10;
 
 /// How much is fetched ahead in one go, in bytes. A cold blob then costs one change of threads per so many bytes.
 const READ_AHEAD: u64 = 4 << 20;
@@ -218,7 +258,7 @@ mod tests {
         let reading = Reading::new();
         reading.can_read_without_waiting.store(can_read_without_waiting, Ordering::Relaxed);
         let (key, size) = (StorageKey::new(Uuid::nil()), bytes.len() as u64);
-        Arc::new(FileBlob { key, file, size, reading: Arc::new(reading) })
+        Arc::new(FileBlob { key, file: Arc::new(file), size, reading: Arc::new(reading) })
     }
 
     #[tokio::test]

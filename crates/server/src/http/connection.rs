@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use http::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -14,9 +16,11 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio_util::task::TaskTracker;
+use wharf_blobs::SendfileQueue;
 
 use super::drive::drive;
 use super::listener::{Entrance, Scheme};
+use super::plain::PlainStream;
 use super::progress::{ConnectionState, Watched};
 use super::service::{Plane, Server};
 
@@ -119,7 +123,8 @@ impl<P: Plane> Served<P> {
     pub(super) fn new(server: Arc<Server<P>>, scheme: Scheme, entrance: Entrance) -> Arc<Self> {
         let limits = &server.limits;
         let mut http1 = http1::Builder::new();
-        http1.max_buf_size(READ_BUFFER_BYTES).max_header_size(limits.header_bytes);
+        // Vectored writes: pieces of files must come to the connection as they are.
+        http1.max_buf_size(READ_BUFFER_BYTES).max_header_size(limits.header_bytes).writev(true);
         let mut http2 = http2::Builder::new(TokioExecutor::new());
         http2
             .timer(TokioTimer::new())
@@ -154,8 +159,10 @@ impl<P: Plane> Served<P> {
                 };
                 // Otherwise it is gone, or was silent for too long.
                 if let Ok(Ok(is_http2)) = first {
-                    let io = Watched::new(stream, state.clone());
-                    self.speak(io, peer, state, is_http2, told).await;
+                    let queue = SendfileQueue::default();
+                    let io = Watched::new(PlainStream::new(stream, queue.clone()), state.clone());
+                    // HTTP/2 cuts bodies into frames of its own.
+                    self.speak(io, peer, state, is_http2, (!is_http2).then_some(queue), told).await;
                 }
             }
             Scheme::Https(acceptor) => {
@@ -168,7 +175,7 @@ impl<P: Plane> Served<P> {
                 match accepted {
                     Ok(Ok(io)) => {
                         let is_http2 = io.get_ref().1.alpn_protocol() == Some(b"h2");
-                        self.speak(io, peer, state, is_http2, told).await;
+                        self.speak(io, peer, state, is_http2, None, told).await;
                     }
                     // Probes, and clients that do not trust the authority yet: theirs to tell.
                     Ok(Err(error)) => tracing::debug!(%error, "A TLS handshake failed"),
@@ -184,6 +191,7 @@ impl<P: Plane> Served<P> {
         peer: IpAddr,
         state: Arc<ConnectionState>,
         is_http2: bool,
+        queue: Option<SendfileQueue>,
         told: oneshot::Receiver<()>,
     ) where
         I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -191,7 +199,12 @@ impl<P: Plane> Served<P> {
         let (builder1, builder2) = (self.http1.clone(), self.http2.clone());
         let limits = self.server.limits.clone();
         let noted = state.clone();
-        let service = service_fn(move |request| {
+        let service = service_fn(move |mut request: Request<Incoming>| {
+            if let Some(queue) = &queue
+                && request.uri().path().contains("/blobs/")
+            {
+                request.extensions_mut().insert(queue.clone());
+            }
             let (served, state) = (self.clone(), noted.clone());
             async move {
                 Ok::<_, std::convert::Infallible>(served.server.answer(&served.entrance, peer, state, request).await)

@@ -14,6 +14,7 @@ mod exchange;
 mod host;
 mod listener;
 mod operator;
+mod plain;
 mod progress;
 mod proxies;
 mod refusal;
