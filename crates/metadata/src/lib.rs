@@ -16,6 +16,8 @@ mod access_version;
 mod connection;
 mod database;
 mod error;
+#[cfg(test)]
+mod plans;
 mod postgres;
 mod sqlite;
 
@@ -52,6 +54,7 @@ pub mod sizes;
 pub mod subscriptions;
 pub mod tags;
 pub mod tokens;
+pub mod trash;
 pub mod uploads;
 pub mod values;
 

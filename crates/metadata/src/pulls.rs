@@ -323,7 +323,7 @@ pub async fn list_least_recently_used(
     limit: i64,
 ) -> Result<Vec<UsedManifest>, Error> {
     const SQL: &str = "SELECT p.manifest_id, m.digest, p.used_at FROM manifest_pulls p
-         JOIN manifests m ON m.id = p.manifest_id
+         JOIN manifests m ON m.id = p.manifest_id AND m.repository_id = p.repository_id
          WHERE p.repository_id = $1 AND p.used_at < $2 ORDER BY p.used_at, p.manifest_id LIMIT $3";
     let rows: Vec<(i64, String, i64)> = on_engine!(c, c => {
         sqlx::query_as(SQL).bind(repository.0).bind(before.0).bind(limit).fetch_all(c).await?

@@ -261,7 +261,8 @@ pub async fn list_miscounts(c: &mut Connection) -> Result<Vec<String>, Error> {
             UNION ALL SELECT registry_id, blob_id, -holders, -holder_sum FROM registry_blobs
             UNION ALL SELECT registry_id, blob_id, -change, -change * repository_id FROM link_changes) AS counted
          GROUP BY registry_id, blob_id HAVING SUM(holders) <> 0 OR SUM(holder_sum) <> 0 LIMIT 100";
-    const REPOSITORIES: &str = "SELECT repository_id, CAST(SUM(logical_bytes) AS BIGINT), CAST(SUM(unique_bytes) AS BIGINT)
+    const REPOSITORIES: &str =
+        "SELECT repository_id, CAST(SUM(logical_bytes) AS BIGINT), CAST(SUM(unique_bytes) AS BIGINT)
          FROM (
             SELECT repository_id, logical_bytes, unique_bytes FROM repository_sizes
             UNION ALL SELECT repository_id, change * size_bytes, 0 FROM link_changes
@@ -282,8 +283,9 @@ pub async fn list_miscounts(c: &mut Connection) -> Result<Vec<String>, Error> {
         format!("the bytes counted for repository {repository} are off by {logical} (of its own: {unique})")
     }));
     let rows: Vec<(i64, i64)> = on_engine!(&mut *c, c => sqlx::query_as(REGISTRIES).fetch_all(c).await?);
-    lines.extend(rows.into_iter().map(|(registry, bytes)| {
-        format!("the bytes counted for registry {registry} are off by {bytes}")
-    }));
+    lines.extend(
+        rows.into_iter()
+            .map(|(registry, bytes)| format!("the bytes counted for registry {registry} are off by {bytes}")),
+    );
     Ok(lines)
 }
