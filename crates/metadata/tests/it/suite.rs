@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use wharf_metadata::blobs::{self, Place};
 use wharf_metadata::changes::{self, Kind, NewChange};
-use wharf_metadata::manifests::{self, NewManifest};
+use wharf_metadata::manifests::{self, NewManifest, ReferrerFilter};
+use wharf_metadata::tags::Overwrite;
 use wharf_metadata::uploads::{self, UploadRow};
 use wharf_metadata::{Connection, Database, Error, NewRegistry, SigningKeyRow, collection, registries, repositories};
 use wharf_metadata::{settings, signing_keys, tags};
@@ -487,7 +488,7 @@ pub(crate) async fn referrers_are_paged_and_filtered(db: Database) {
     loop {
         let after = all.last().cloned().unwrap_or_default();
         let of = subject.clone();
-        let page = read!(db, c => manifests::list_referrers(c, repo, &of, None, &after, 4)).unwrap();
+        let page = read!(db, c => manifests::list_referrers(c, repo, &of, ReferrerFilter::default(), &after, 4)).unwrap();
         if page.is_empty() {
             break;
         }
@@ -495,7 +496,8 @@ pub(crate) async fn referrers_are_paged_and_filtered(db: Database) {
     }
     assert_eq!(all.len(), 25);
     assert!(all.is_sorted());
-    let boms = read!(db, c => manifests::list_referrers(c, repo, &subject, Some("sbom"), "", 100)).unwrap();
+    let of_boms = ReferrerFilter { artifact_type: Some("sbom"), ..ReferrerFilter::default() };
+    let boms = read!(db, c => manifests::list_referrers(c, repo, &subject, of_boms, "", 100)).unwrap();
     assert_eq!(boms.len(), 5);
     assert!(boms.iter().all(|row| row.artifact_type.as_deref() == Some("sbom") && row.size_bytes > 0));
 }
