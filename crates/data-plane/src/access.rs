@@ -55,7 +55,8 @@ impl AccessInfo {
             | Route::DeleteBlob { digest, .. }
             | Route::ListReferrers { digest, .. }
             | Route::DescribeManifest { digest, .. }
-            | Route::UpdateManifest { digest, .. } => {
+            | Route::UpdateManifest { digest, .. }
+            | Route::RestoreManifest { digest, .. } => {
                 self.digest = Some(digest.clone());
             }
             Route::GetUpload { upload, .. }
@@ -69,6 +70,9 @@ impl AccessInfo {
             | Route::StartUpload { .. }
             | Route::ListTags { .. }
             | Route::ListRepositories
+            | Route::ListDeletedRepositories
+            | Route::ListDeletedManifests { .. }
+            | Route::ListDeletedTags { .. }
             | Route::DescribeRepository { .. }
             | Route::UpdateRepository { .. }
             | Route::DeleteRepository { .. }

@@ -6,9 +6,11 @@ mod change;
 mod manifests;
 mod repository;
 mod tags;
+mod values;
 
 pub(crate) use manifests::{get as get_manifest, list as list_manifests, update as update_manifest};
 pub(crate) use repository::{delete as delete_repository, get as get_repository, update as update_repository};
+pub(crate) use values::{delete as delete_value, get as get_value, list as list_keys, put as put_value};
 pub(crate) use tags::{get as get_tag, list as list_tags, untag, update as update_tag};
 
 use http::{StatusCode, header};
@@ -31,7 +33,7 @@ struct Envelope<'a, T> {
 }
 
 /// Answers with content in its envelope.
-fn answer<T: Serialize>(call: &Call<'_>, repository: &RepositoryName, content: T) -> Answer {
+pub(crate) fn answer<T: Serialize>(call: &Call<'_>, repository: &RepositoryName, content: T) -> Answer {
     let envelope = Envelope { registry: &call.host.login_server, image_name: repository, content };
     Ok(answer::json(StatusCode::OK, answer::to_json_line(&envelope)))
 }
@@ -47,9 +49,33 @@ fn answer_page<T, S: Serialize>(
     filters: &[(&str, &str)],
     content: S,
 ) -> Answer {
+    let last = last.map(|(name, updated_at)| cursor(query.order, name, updated_at));
+    answer_linked(call, repository, Linked { query, more: listing.more, last, filters }, content)
+}
+
+/// What the link to the next page is made of.
+pub(crate) struct Linked<'a> {
+    /// The page that was asked for.
+    pub(crate) query: &'a PageQuery,
+    /// Whether another one follows.
+    pub(crate) more: bool,
+    /// Where this one ends.
+    pub(crate) last: Option<String>,
+    /// Parameters that go with the link.
+    pub(crate) filters: &'a [(&'a str, &'a str)],
+}
+
+/// Answers with a page whose end is known by a cursor of its own.
+pub(crate) fn answer_linked<S: Serialize>(
+    call: &Call<'_>,
+    repository: &RepositoryName,
+    linked: Linked<'_>,
+    content: S,
+) -> Answer {
     let mut response = answer(call, repository, content)?;
-    if let Some((name, updated_at)) = last.filter(|_| listing.more && query.limit > 0) {
-        let link = query.next_link(call.parts.uri.path(), &cursor(query.order, name, updated_at), filters);
+    let Linked { query, more, last, filters } = linked;
+    if let Some(last) = last.filter(|_| more && query.limit > 0) {
+        let link = query.next_link(call.parts.uri.path(), &last, filters);
         response.headers_mut().insert(header::LINK, answer::value(link));
     }
     Ok(response)

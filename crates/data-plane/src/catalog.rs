@@ -17,8 +17,13 @@ struct Repositories {
 pub(crate) async fn list(call: &Call<'_>) -> Answer {
     let query = PageQuery::parse(call.query())?;
     let listing = call.artifacts().list_repositories(&call.host.registry, page(&query)).await?;
-    let link = next_link(call, &query, &listing, String::as_str, &[]);
-    let json = answer::to_json_line(&Repositories { repositories: items(&query, listing) });
+    answer(call, &query, listing)
+}
+
+/// Answers with a page of repositories.
+pub(crate) fn answer(call: &Call<'_>, query: &PageQuery, listing: Listing<String>) -> Answer {
+    let link = next_link(call, query, &listing, String::as_str, &[]);
+    let json = answer::to_json_line(&Repositories { repositories: items(query, listing) });
     let mut response = answer::json(StatusCode::OK, json);
     if let Some(link) = link {
         response.headers_mut().insert(header::LINK, answer::value(link));

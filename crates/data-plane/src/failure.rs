@@ -12,8 +12,7 @@ use wharf_identity::AuthError;
 use wharf_model::{Reference, error_chain};
 use wharf_oci::{Code, OciError, PageError, RouteError};
 use wharf_registry::{
-    AttributesError, ContentError, DeleteBlobError, DeleteManifestError, DeleteRepositoryError, Locked,
-    PutManifestError, TaggingError, UploadError,
+    AttributesError, ChartError, ContentError, DeleteBlobError, DeleteManifestError, DeleteRepositoryError, Locked, PutManifestError, RestoreError, TaggingError, UploadError, ValuesError,
 };
 
 use crate::body::interrupted;
@@ -196,9 +195,47 @@ impl From<PutManifestError> for Failure {
             PutManifestError::Changed { .. } => {
                 Self::new(OciError::disallowed().with_status(StatusCode::CONFLICT).with_message(error.to_string()))
             }
+            PutManifestError::Changed { .. } => {
+                Self::new(OciError::disallowed().with_status(StatusCode::CONFLICT).with_message(error.to_string()))
+            }
+            PutManifestError::InTrash { .. } => Self::new(OciError::disallowed().with_message(error.to_string())),
             PutManifestError::Tagging(error) => error.into(),
             PutManifestError::Locked(locked) => locked.into(),
             PutManifestError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<ChartError> for Failure {
+    fn from(error: ChartError) -> Self {
+        let of = |code| Self::new(OciError::new(code).with_message(error.to_string()));
+        match error {
+            ChartError::FileName(_)
+            | ChartError::Archive { .. }
+            | ChartError::Metadata { .. }
+            | ChartError::Misnamed { .. }
+            | ChartError::Name { .. }
+            | ChartError::Provenance { .. } => of(Code::ChartInvalid),
+            ChartError::Exists(_) | ChartError::Changed(_) => of(Code::ChartExists),
+            ChartError::Unknown(..) => of(Code::ChartUnknown),
+            ChartError::Locked(locked) => locked.into(),
+            ChartError::Manifest(error) => error.into(),
+            ChartError::Delete(error) => error.into(),
+            ChartError::Upload(error) => error.into(),
+            ChartError::Content(error) => error.into(),
+            ChartError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<ValuesError> for Failure {
+    fn from(error: ValuesError) -> Self {
+        match error {
+            ValuesError::KeyUnknown { .. } => {
+                Self::new(OciError::new(Code::MetadataUnknown).with_message(error.to_string()))
+            }
+            ValuesError::TooMany => Self::new(OciError::new(Code::AttributesInvalid).with_message(error.to_string())),
+            ValuesError::Owner(error) => error.into(),
         }
     }
 }
@@ -212,6 +249,24 @@ impl From<DeleteManifestError> for Failure {
             }
             DeleteManifestError::Locked(locked) => locked.into(),
             DeleteManifestError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<RestoreError> for Failure {
+    fn from(error: RestoreError) -> Self {
+        let told = error.to_string();
+        match error {
+            RestoreError::ManifestUnknown { repository, digest } => {
+                Self::new(OciError::manifest_unknown(&repository, &Reference::Digest(digest)).with_message(told))
+            }
+            RestoreError::TagUnknown { tag, .. } => Self::new(OciError::tag_unknown(&tag).with_message(told)),
+            RestoreError::TagTaken { .. } | RestoreError::SubjectDeleted { .. } => {
+                Self::new(OciError::disallowed().with_status(StatusCode::CONFLICT).with_message(told))
+            }
+            RestoreError::Tagging(error) => error.into(),
+            RestoreError::Locked(locked) => locked.into(),
+            RestoreError::Store(error) => error.into(),
         }
     }
 }

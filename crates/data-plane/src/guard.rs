@@ -49,7 +49,7 @@ pub(crate) async fn admit(
         }
         // Or marks it, which is another right. The body tells which it is to be: [`admit_manifest_change`].
         (_, Route::UpdateManifest { repository, .. }) if may_judge(&caller, repository.as_str()) => true,
-        (Need::Catalog | Need::Repository(_) | Need::Charts(_), _) => route
+        (Need::Catalog | Need::DeletedCatalog | Need::Repository(_) | Need::Charts(_), _) => route
             .required()
             .is_some_and(|(kind, name, actions)| actions.iter().all(|&action| may(&caller, action, kind, name))),
     };

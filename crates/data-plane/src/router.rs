@@ -19,7 +19,7 @@ use crate::config::DataPlaneConfig;
 use crate::memory::Memory;
 use crate::request_id::RequestId;
 use crate::{
-    attributes, base, blobs, catalog, cors, exchange, guard, manifests, network, referrers, tags, token, uploads,
+    attributes, base, blobs, catalog, charts, cors, deleted, exchange, guard, manifests, network, referrers, tags, token, uploads,
 };
 
 /// The registry protocol, for all registries. Clones share everything.
@@ -195,19 +195,33 @@ async fn answer(
         Route::UpdateManifest { repository, digest } => {
             Box::pin(attributes::update_manifest(&call, body, &repository, &digest)).await
         }
-        Route::ListMetadata { .. }
-        | Route::GetMetadata { .. }
-        | Route::PutMetadata { .. }
-        | Route::DeleteMetadata { .. }
-        | Route::GetChartIndex { .. }
-        | Route::ListCharts { .. }
-        | Route::ListChartVersions { .. }
-        | Route::GetChartVersion { .. }
-        | Route::DeleteChart { .. }
-        | Route::GetChartFile { .. }
-        | Route::PutChartFile { .. }
-        | Route::ReplaceChartFile { .. }
-        | Route::DeleteChartFile { .. } => Err(OciError::new(Code::Unsupported).into()),
+        Route::ListDeletedRepositories => Box::pin(deleted::list_repositories(&call)).await,
+        Route::ListDeletedManifests { repository } => Box::pin(deleted::list_manifests(&call, &repository)).await,
+        Route::ListDeletedTags { repository } => Box::pin(deleted::list_tags(&call, &repository)).await,
+        Route::RestoreManifest { repository, digest } => {
+            Box::pin(deleted::restore(&call, body, &repository, &digest)).await
+        }
+        Route::ListMetadata { repository, owner } => Box::pin(attributes::list_keys(&call, &repository, owner)).await,
+        Route::GetMetadata { repository, owner, key } => {
+            Box::pin(attributes::get_value(&call, &repository, owner, &key)).await
+        }
+        Route::PutMetadata { repository, owner, key } => {
+            Box::pin(attributes::put_value(&call, body, &repository, owner, &key)).await
+        }
+        Route::DeleteMetadata { repository, owner, key } => {
+            Box::pin(attributes::delete_value(&call, &repository, owner, &key)).await
+        }
+        Route::GetChartIndex { home } => Box::pin(charts::get_index(&call, &home)).await,
+        Route::ListCharts { home } => Box::pin(charts::list(&call, &home)).await,
+        Route::ListChartVersions { home, chart } => Box::pin(charts::list_versions(&call, &home, &chart)).await,
+        Route::GetChartVersion { home, chart, version } => {
+            Box::pin(charts::get_version(&call, &home, &chart, &version)).await
+        }
+        Route::DeleteChart { home, chart } => Box::pin(charts::delete(&call, &home, &chart)).await,
+        Route::GetChartFile { home, file } => Box::pin(charts::get_file(&call, &home, &file)).await,
+        Route::PutChartFile { home, file } => Box::pin(charts::put_file(&call, body, &home, &file)).await,
+        Route::ReplaceChartFile { home, file } => Box::pin(charts::replace_file(&call, body, &home, &file)).await,
+        Route::DeleteChartFile { home, file } => Box::pin(charts::delete_file(&call, &home, &file)).await,
     }
 }
 

@@ -24,6 +24,8 @@ pub struct UnusedLink {
     pub digest: String,
     /// The blob's size.
     pub size_bytes: i64,
+    /// Whether the repository is a hidden one that holds a part of the trash.
+    pub is_hidden: bool,
 }
 
 /// A blob that no repository holds.
@@ -68,12 +70,13 @@ pub async fn find_unused_links(
     until: (i64, i64),
     now: Timestamp,
 ) -> Result<Vec<UnusedLink>, Error> {
-    const SQL: &str = "SELECT l.repository_id, l.blob_id, r.registry_id, r.name AS repository, b.digest, b.size_bytes
+    const SQL: &str = "SELECT l.repository_id, l.blob_id, r.registry_id, r.name AS repository, b.digest, b.size_bytes,
+            r.trash_id IS NOT NULL AS is_hidden
          FROM repository_blobs l
          JOIN repositories r ON r.id = l.repository_id
          JOIN blobs b ON b.id = l.blob_id
          WHERE (l.repository_id, l.blob_id) > ($1, $2) AND (l.repository_id, l.blob_id) <= ($3, $4)
-           AND l.lease_until < $5 AND r.deleted_at IS NULL
+           AND l.lease_until < $5 AND (r.deleted_at IS NULL OR r.trash_id IS NOT NULL)
            AND NOT EXISTS (SELECT 1 FROM manifest_blobs m WHERE m.repository_id = l.repository_id AND m.blob_id = l.blob_id)
          ORDER BY l.repository_id, l.blob_id";
     Ok(on_engine!(c, c => {
@@ -310,6 +313,8 @@ pub struct StoredManifest {
     pub repository_id: i64,
     /// The repository's name.
     pub repository: String,
+    /// Whether it was deleted from there and is in the trash.
+    pub is_in_trash: bool,
     /// Its digest.
     pub digest: String,
     /// Its media type.
@@ -323,8 +328,10 @@ pub struct StoredManifest {
 /// # Errors
 /// When the database fails.
 pub async fn list_manifests(c: &mut Connection, after: i64, limit: i64) -> Result<Vec<StoredManifest>, Error> {
-    const SQL: &str = "SELECT m.id, m.repository_id, r.name AS repository, m.digest, m.media_type, m.bytes
-         FROM manifests m JOIN repositories r ON r.id = m.repository_id WHERE m.id > $1 ORDER BY m.id LIMIT $2";
+    const SQL: &str = "SELECT m.id, m.repository_id, COALESCE(t.repository, r.name) AS repository,
+            t.id IS NOT NULL AS is_in_trash, m.digest, m.media_type, m.bytes
+         FROM manifests m JOIN repositories r ON r.id = m.repository_id LEFT JOIN trash t ON t.id = r.trash_id
+         WHERE m.id > $1 ORDER BY m.id LIMIT $2";
     Ok(on_engine!(c, c => sqlx::query_as(SQL).bind(after).bind(limit).fetch_all(c).await?))
 }
 

@@ -105,6 +105,30 @@ pub async fn lock(c: &mut Connection, id: RepositoryId) -> Result<Option<Locks>,
     Ok(found.map(Into::into))
 }
 
+/// Finds a repository or makes it, and keeps everybody else from writing to it until the transaction ends, as [`lock`] does.
+///
+/// # Errors
+/// When the database fails.
+pub async fn lock_or_insert(
+    c: &mut Connection,
+    registry: RegistryId,
+    name: &RepositoryName,
+    now: Timestamp,
+) -> Result<(RepositoryId, Locks), Error> {
+    const INSERT: &str = "INSERT INTO repositories (registry_id, name, created_at, updated_at) VALUES ($1, $2, $3, $3)
+         ON CONFLICT (registry_id, name) DO NOTHING";
+    loop {
+        if let Some(id) = find(c, registry, name).await?
+            && let Some(locks) = lock(c, id).await?
+        {
+            return Ok((id, locks));
+        }
+        on_engine!(&mut *c, c => {
+            sqlx::query(INSERT).bind(registry.0).bind(name.as_str()).bind(now.0).execute(c).await?;
+        });
+    }
+}
+
 /// Keeps a repository and its locks as they are until the transaction ends, as [`find_or_insert`] does. Returns whether a
 /// lock lets it be written to, or `None` when it was deleted meanwhile.
 ///
@@ -178,7 +202,8 @@ pub async fn hide(c: &mut Connection, id: RepositoryId, now: Timestamp) -> Resul
 /// # Errors
 /// When the database fails.
 pub async fn list_hidden(c: &mut Connection, before: Timestamp) -> Result<Vec<RepositoryId>, Error> {
-    const SQL: &str = "SELECT id FROM repositories WHERE deleted_at IS NOT NULL AND deleted_at <= $1 ORDER BY id";
+    const SQL: &str = "SELECT id FROM repositories WHERE deleted_at IS NOT NULL AND trash_id IS NULL AND deleted_at <= $1
+         ORDER BY id";
     let ids: Vec<i64> = on_engine!(c, c => sqlx::query_scalar(SQL).bind(before.0).fetch_all(c).await?);
     Ok(ids.into_iter().map(RepositoryId).collect())
 }

@@ -46,7 +46,8 @@ pub async fn mark(c: &mut Connection, manifests: &[ManifestId], due: Due) -> Res
             "INSERT INTO due_manifests (manifest_id, untagged_at, due_at, look_at)
              SELECT m.id, $1, $2, $2 FROM manifests m WHERE m.id IN ({}) AND m.subject_digest IS NULL
                 AND NOT EXISTS (SELECT 1 FROM tags t WHERE t.manifest_id = m.id)
-                AND NOT EXISTS (SELECT 1 FROM manifest_children h WHERE h.child_id = m.id)
+                AND NOT EXISTS (SELECT 1 FROM manifest_children h JOIN manifests p ON p.id = h.parent_id
+                    WHERE h.child_id = m.id AND p.repository_id = m.repository_id)
              ON CONFLICT (manifest_id) DO UPDATE SET untagged_at = excluded.untagged_at, due_at = excluded.due_at,
                 look_at = excluded.look_at",
             placeholder_list(3, part.len())
@@ -138,7 +139,7 @@ pub async fn find(c: &mut Connection, manifest: ManifestId) -> Result<Option<Due
 pub async fn list_due(c: &mut Connection, now: Timestamp, limit: i64) -> Result<Vec<DueManifest>, Error> {
     const SQL: &str = "SELECT d.manifest_id, m.digest, m.repository_id, r.name, r.registry_id, d.untagged_at, d.due_at
          FROM due_manifests d JOIN manifests m ON m.id = d.manifest_id JOIN repositories r ON r.id = m.repository_id
-         WHERE d.look_at <= $1 ORDER BY d.look_at, d.manifest_id LIMIT $2";
+         WHERE d.look_at <= $1 AND r.deleted_at IS NULL ORDER BY d.look_at, d.manifest_id LIMIT $2";
     let rows: Vec<(i64, String, i64, String, i64, i64, i64)> =
         on_engine!(c, c => sqlx::query_as(SQL).bind(now.0).bind(limit).fetch_all(c).await?);
     let due = |(manifest, digest, repository, repository_name, registry, untagged_at, due_at)| DueManifest {

@@ -184,6 +184,28 @@ pub async fn delete_of_manifests(c: &mut Connection, manifests: &[ManifestId]) -
 const COLUMNS: &str = "name, manifest_id, (SELECT digest FROM manifests m WHERE m.id = tags.manifest_id) AS digest,
     created_at, updated_at, delete_enabled, write_enabled, read_enabled, list_enabled";
 
+/// Gives a tag that was just set back what it had when it was deleted: its locks, and when it was first set.
+///
+/// # Errors
+/// When the database fails.
+pub async fn restore(c: &mut Connection, repository: RepositoryId, former: &FormerTag) -> Result<(), Error> {
+    const SQL: &str = "UPDATE tags SET created_at = $3, delete_enabled = $4, write_enabled = $5, read_enabled = $6,
+            list_enabled = $7 WHERE repository_id = $1 AND name = $2";
+    on_engine!(c, c => {
+        sqlx::query(SQL)
+            .bind(repository.0)
+            .bind(&former.name)
+            .bind(former.created_at.0)
+            .bind(former.locks.delete_enabled)
+            .bind(former.locks.write_enabled)
+            .bind(former.locks.read_enabled)
+            .bind(former.locks.list_enabled)
+            .execute(c)
+            .await?;
+    });
+    Ok(())
+}
+
 /// Lists the tags that no lock hides, by name, after the one given.
 ///
 /// # Errors

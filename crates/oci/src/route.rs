@@ -74,6 +74,14 @@ pub enum Route {
     DescribeManifest { repository: RepositoryName, digest: Digest },
     /// Locks or unlocks a manifest.
     UpdateManifest { repository: RepositoryName, digest: Digest },
+    /// Lists the repositories that something was deleted from and can be restored to.
+    ListDeletedRepositories,
+    /// Lists the manifests that were deleted from a repository.
+    ListDeletedManifests { repository: RepositoryName },
+    /// Lists the tags that were deleted from a repository.
+    ListDeletedTags { repository: RepositoryName },
+    /// Restores a manifest that was deleted.
+    RestoreManifest { repository: RepositoryName, digest: Digest },
     /// Lists the keys under which values are kept with a repository, a tag or a manifest.
     ListMetadata { repository: RepositoryName, owner: MetadataOwner },
     /// Answers the value of a key.
@@ -203,6 +211,12 @@ impl Route {
             Endpoint::UpdateManifest => {
                 Self::UpdateManifest { repository: parts.repository()?, digest: parts.digest()? }
             }
+            Endpoint::ListDeletedRepositories => Self::ListDeletedRepositories,
+            Endpoint::ListDeletedManifests => Self::ListDeletedManifests { repository: parts.repository()? },
+            Endpoint::ListDeletedTags => Self::ListDeletedTags { repository: parts.repository()? },
+            Endpoint::RestoreManifest => {
+                Self::RestoreManifest { repository: parts.repository()?, digest: parts.digest()? }
+            }
             Endpoint::ListMetadata => {
                 Self::ListMetadata { repository: parts.repository()?, owner: parts.metadata_owner()? }
             }
@@ -242,7 +256,12 @@ impl Route {
     #[must_use]
     pub fn repository(&self) -> Option<&RepositoryName> {
         match self {
-            Self::Base | Self::Token | Self::Exchange | Self::Catalog | Self::ListRepositories => None,
+            Self::Base
+            | Self::Token
+            | Self::Exchange
+            | Self::Catalog
+            | Self::ListRepositories
+            | Self::ListDeletedRepositories => None,
             Self::GetManifest { repository, .. }
             | Self::PutManifest { repository, .. }
             | Self::DeleteManifest { repository, .. }
@@ -265,6 +284,9 @@ impl Route {
             | Self::DescribeManifests { repository }
             | Self::DescribeManifest { repository, .. }
             | Self::UpdateManifest { repository, .. }
+            | Self::ListDeletedManifests { repository }
+            | Self::ListDeletedTags { repository }
+            | Self::RestoreManifest { repository, .. }
             | Self::ListMetadata { repository, .. }
             | Self::GetMetadata { repository, .. }
             | Self::PutMetadata { repository, .. }
@@ -287,6 +309,7 @@ impl Route {
         match (self.row().need, self.repository()) {
             (Need::Nothing | Need::Authentication, _) => None,
             (Need::Catalog, _) => Some((ResourceKind::Registry, "catalog", &[Action::All])),
+            (Need::DeletedCatalog, _) => Some((ResourceKind::Registry, "deleted_catalog", &[Action::All])),
             (Need::Repository(actions), name) => {
                 let name = name.expect("rows that need rights on a repository have one in their path");
                 Some((ResourceKind::Repository, name.as_str(), actions))
@@ -333,6 +356,10 @@ impl Route {
             Self::DescribeManifests { .. } => Endpoint::DescribeManifests,
             Self::DescribeManifest { .. } => Endpoint::DescribeManifest,
             Self::UpdateManifest { .. } => Endpoint::UpdateManifest,
+            Self::ListDeletedRepositories => Endpoint::ListDeletedRepositories,
+            Self::ListDeletedManifests { .. } => Endpoint::ListDeletedManifests,
+            Self::ListDeletedTags { .. } => Endpoint::ListDeletedTags,
+            Self::RestoreManifest { .. } => Endpoint::RestoreManifest,
             Self::ListMetadata { .. } => Endpoint::ListMetadata,
             Self::GetMetadata { .. } => Endpoint::GetMetadata,
             Self::PutMetadata { .. } => Endpoint::PutMetadata,
@@ -382,6 +409,12 @@ impl fmt::Display for Route {
             Self::DescribeManifests { repository } => write!(f, "/acr/v1/{repository}/_manifests"),
             Self::DescribeManifest { repository, digest } | Self::UpdateManifest { repository, digest } => {
                 write!(f, "/acr/v1/{repository}/_manifests/{digest}")
+            }
+            Self::ListDeletedRepositories => f.write_str("/acr/v1/_deleted/_catalog"),
+            Self::ListDeletedManifests { repository } => write!(f, "/acr/v1/_deleted/{repository}/_manifests"),
+            Self::ListDeletedTags { repository } => write!(f, "/acr/v1/_deleted/{repository}/_tags"),
+            Self::RestoreManifest { repository, digest } => {
+                write!(f, "/acr/v1/_deleted/{repository}/_manifests/{digest}")
             }
             Self::ListMetadata { repository, owner } => write!(f, "/acr/v1/{repository}{owner}/_metadata"),
             Self::GetMetadata { repository, owner, key }

@@ -41,6 +41,7 @@ mod untagging;
 mod updates;
 mod upkeep;
 mod uploads;
+mod values;
 mod write_once;
 
 pub use artifacts::{Artifacts, Settings, Target};
@@ -69,4 +70,5 @@ pub use trash::{MissingChild, RestoreError, Restored, trash_cursor};
 pub use updates::{ManifestChange, RepositoryChange};
 pub use upkeep::{CollectReport, ObjectHold, VerifyReport};
 pub use uploads::{BlobFill, BodyError, Growing, UploadError, UploadState};
+pub use values::{Keys, MOST_KEYS, ValueOwner, ValuesError};
 pub use write_once::{MOST_PATTERNS, PatternsError, parse_patterns};

@@ -97,6 +97,8 @@ impl Artifacts {
             (Kind::RepositoryUpdate | Kind::RepositoryDelete, Some(_)) => caches.forget_content(),
             // What scanners say is asked whenever it matters.
             (Kind::ManifestQuarantine | Kind::ManifestPass | Kind::ManifestFail, Some(_)) => {}
+            // Nothing is remembered of what is not there.
+            (Kind::ManifestRestore | Kind::ManifestPurge, Some(_)) => {}
             (_, None) => {}
         }
     }

@@ -2,7 +2,8 @@
 
 use wharf_metadata::attributes;
 use wharf_metadata::changes::{self, Kind, NewChange};
-use wharf_metadata::{Connection, repositories};
+use wharf_metadata::registries::SoftDelete;
+use wharf_metadata::{Connection, repositories, trash};
 use wharf_model::{RegistryId, RepositoryId, RepositoryName, Timestamp};
 
 use crate::locks::{Locked, check_deletable};
@@ -40,7 +41,8 @@ impl From<wharf_metadata::Error> for DeleteRepositoryError {
 impl Artifacts {
     /// Deletes a repository with all its manifests and tags.
     ///
-    /// It is out of sight when this returns, however much it holds; its rows are removed bit by bit afterwards, by
+    /// It is out of sight when this returns, however much it holds. With soft delete on all of it is in the trash then, and
+    /// gets its rows there bit by bit, by [`Self::settle_trash`]. Else its rows are removed bit by bit, by
     /// [`Self::remove_deleted_repositories`], and its blobs are left to the collector.
     ///
     /// # Errors
@@ -52,6 +54,7 @@ impl Artifacts {
     ) -> Result<DeletedRepository, DeleteRepositoryError> {
         let deletion = Deletion {
             registry: target.registry.id,
+            soft_delete: target.registry.settings.soft_delete,
             repository: target.repository.clone(),
             actor: actor.to_owned(),
             now: self.now(),
@@ -72,6 +75,7 @@ impl Artifacts {
 /// A deletion that is to be written.
 struct Deletion {
     registry: RegistryId,
+    soft_delete: Option<SoftDelete>,
     repository: RepositoryName,
     actor: String,
     now: Timestamp,
@@ -86,7 +90,13 @@ impl Deletion {
             return Err(Locked::Repository(self.repository).into());
         }
         check_deletable(c, id, &self.repository, &[]).await??;
-        repositories::hide(c, id, self.now).await?;
+        match self.soft_delete {
+            Some(policy) => {
+                let trash = trash::open(c, self.registry, &self.repository, policy.days).await?;
+                trash::sink(c, id, trash, &self.actor, self.now).await?;
+            }
+            None => repositories::hide(c, id, self.now).await?,
+        }
         let change = NewChange {
             kind: Kind::RepositoryDelete,
             actor: &self.actor,

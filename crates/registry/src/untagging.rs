@@ -8,7 +8,7 @@
 use std::sync::Arc;
 
 use wharf_metadata::tags::FormerTag;
-use wharf_metadata::{Connection, RegistrySettings};
+use wharf_metadata::{Connection, RegistrySettings, trash};
 use wharf_model::{ManifestId, RegistryId, RepositoryId, RepositoryName, Timestamp};
 
 use crate::{Target, retention};
@@ -43,6 +43,12 @@ impl Untagging {
         }
     }
 
+    /// The same for what is destroyed though the registry has soft delete on.
+    pub(crate) fn destroying(self) -> Self {
+        let settings = RegistrySettings { soft_delete: None, ..(*self.settings).clone() };
+        Self { settings: Arc::new(settings), ..self }
+    }
+
     /// To be called when tags have left their manifests, under the lock of the repository's row.
     pub(crate) async fn leave(
         &self,
@@ -51,6 +57,12 @@ impl Untagging {
         former: &[FormerTag],
         manifests: Manifests,
     ) -> Result<(), wharf_metadata::Error> {
+        if let Some(policy) = self.settings.soft_delete
+            && !former.is_empty()
+        {
+            let trash = trash::open(c, self.registry, &self.repository, policy.days).await?;
+            trash::insert_tags(c, trash, former, &self.actor, self.now).await?;
+        }
         if manifests == Manifests::Stay {
             let left: Vec<ManifestId> = former.iter().map(|tag| tag.manifest).collect();
             self.let_go(c, repository, &left).await?;

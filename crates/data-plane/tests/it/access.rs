@@ -30,6 +30,22 @@ async fn call(client: &Client<'_>, row: &Row, method: &str) -> TestResponse {
         Endpoint::DescribeTag | Endpoint::UpdateTag | Endpoint::Untag => "/acr/v1/web/_tags/v1".to_owned(),
         Endpoint::DescribeManifests => "/acr/v1/web/_manifests".to_owned(),
         Endpoint::DescribeManifest | Endpoint::UpdateManifest => format!("/acr/v1/web/_manifests/{digest}"),
+        Endpoint::ListDeletedRepositories => "/acr/v1/_deleted/_catalog".to_owned(),
+        Endpoint::ListDeletedManifests => "/acr/v1/_deleted/web/_manifests".to_owned(),
+        Endpoint::ListDeletedTags => "/acr/v1/_deleted/web/_tags".to_owned(),
+        Endpoint::RestoreManifest => format!("/acr/v1/_deleted/web/_manifests/{digest}"),
+        Endpoint::ListMetadata => "/acr/v1/web/_metadata".to_owned(),
+        Endpoint::GetMetadata | Endpoint::PutMetadata | Endpoint::DeleteMetadata => {
+            "/acr/v1/web/_tags/v1/_metadata/key".to_owned()
+        }
+        Endpoint::GetChartIndex => "/helm/v1/web/index.yaml".to_owned(),
+        Endpoint::ListCharts => "/helm/v1/web/_charts".to_owned(),
+        Endpoint::ListChartVersions | Endpoint::DeleteChart => "/helm/v1/web/_charts/chart".to_owned(),
+        Endpoint::GetChartVersion => "/helm/v1/web/_charts/chart/1.0.0".to_owned(),
+        Endpoint::GetChartFile
+        | Endpoint::PutChartFile
+        | Endpoint::ReplaceChartFile
+        | Endpoint::DeleteChartFile => "/helm/v1/web/_blobs/chart-1.0.0.tgz".to_owned(),
     };
     client.request(method.parse().unwrap(), &path).body("").await
 }
@@ -112,7 +128,7 @@ async fn a_token_opens_no_more_routes_than_it_lists_actions() {
         for (row, method) in every_call().filter(|(row, _)| row.need != Need::Nothing) {
             let may = match row.need {
                 Need::Nothing | Need::Authentication => true,
-                Need::Catalog => false,
+                Need::Catalog | Need::DeletedCatalog | Need::Charts(_) => false,
                 Need::Repository(needed) => repository == "web" && needed.iter().all(|action| held.contains(action)),
             };
             // Deleting comes to nothing for those who may, and must not be in the way of the next route.

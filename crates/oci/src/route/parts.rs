@@ -26,6 +26,10 @@ pub(super) enum Shape {
     AcrTag,
     AcrManifests,
     AcrManifest,
+    DeletedCatalog,
+    DeletedManifests,
+    DeletedTags,
+    DeletedManifest,
     AcrMetadata,
     AcrMetadataKey,
     ChartIndex,
@@ -51,7 +55,11 @@ impl<'p> Parts<'p> {
             "/oauth2/token" => return Some(Self::whole(Shape::Token)),
             "/oauth2/exchange" => return Some(Self::whole(Shape::Exchange)),
             "/acr/v1/_catalog" => return Some(Self::whole(Shape::AcrCatalog)),
+            "/acr/v1/_deleted/_catalog" => return Some(Self::whole(Shape::DeletedCatalog)),
             _ => {}
+        }
+        if let Some(rest) = path.strip_prefix("/acr/v1/_deleted/") {
+            return Self::of_trash(rest);
         }
         if let Some(rest) = path.strip_prefix("/acr/v1/") {
             return Self::of_attributes(rest);
@@ -96,6 +104,18 @@ impl<'p> Parts<'p> {
             (Shape::AcrManifests, head, "")
         } else {
             (Shape::AcrRepository, path, "")
+        };
+        is_plain(name).then_some(Self { shape, name, middle: "", last })
+    }
+
+    /// What follows `/acr/v1/_deleted/`.
+    fn of_trash(path: &'p str) -> Option<Self> {
+        let (head, last) = path.rsplit_once('/')?;
+        let (shape, name, last) = match (head.strip_suffix("/_manifests"), last) {
+            (Some(name), _) => (Shape::DeletedManifest, name, last),
+            (None, "_manifests") => (Shape::DeletedManifests, head, ""),
+            (None, "_tags") => (Shape::DeletedTags, head, ""),
+            _ => return None,
         };
         is_plain(name).then_some(Self { shape, name, middle: "", last })
     }

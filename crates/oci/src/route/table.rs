@@ -29,6 +29,8 @@ pub enum Need {
     Authentication,
     /// The right to list the registry's repositories.
     Catalog,
+    /// The right to list the repositories that something was deleted from.
+    DeletedCatalog,
     /// These actions on the repository in the path, all of them.
     Repository(&'static [Action]),
     /// These actions on the repository of charts in the path, all of them.
@@ -66,6 +68,10 @@ pub enum Endpoint {
     DescribeManifests,
     DescribeManifest,
     UpdateManifest,
+    ListDeletedRepositories,
+    ListDeletedManifests,
+    ListDeletedTags,
+    RestoreManifest,
     ListMetadata,
     GetMetadata,
     PutMetadata,
@@ -86,6 +92,8 @@ const PUSH: Need = Need::Repository(&[Action::Pull, Action::Push]);
 const DELETE: Need = Need::Repository(&[Action::Delete]);
 const METADATA_READ: Need = Need::Repository(&[Action::MetadataRead]);
 const METADATA_WRITE: Need = Need::Repository(&[Action::MetadataWrite]);
+const DELETED_READ: Need = Need::Repository(&[Action::DeletedRead]);
+const DELETED_RESTORE: Need = Need::Repository(&[Action::DeletedRead, Action::DeletedRestore]);
 const PULL_CHARTS: Need = Need::Charts(&[Action::Pull]);
 const PUSH_CHARTS: Need = Need::Charts(&[Action::Pull, Action::Push]);
 const DELETE_CHARTS: Need = Need::Charts(&[Action::Delete]);
@@ -93,7 +101,7 @@ const DELETE_CHARTS: Need = Need::Charts(&[Action::Delete]);
 /// Every endpoint. Source of paths: distribution-spec, "Endpoints", and `acr/data-plane.md` sections 5 and 6; of
 /// needs: 3.1 there.
 #[rustfmt::skip]
-pub static ROUTES: [Row; 40] = [
+pub static ROUTES: [Row; 44] = [
     row(Endpoint::Base, "base", &["GET", "HEAD"], Shape::Base, "/v2/", Need::Authentication),
     row(Endpoint::Token, "token", &["GET", "POST"], Shape::Token, "/oauth2/token", Need::Nothing),
     row(Endpoint::Exchange, "exchange", &["POST"], Shape::Exchange, "/oauth2/exchange", Need::Nothing),
@@ -121,6 +129,10 @@ pub static ROUTES: [Row; 40] = [
     row(Endpoint::DescribeManifests, "acr.manifests.list", &["GET", "HEAD"], Shape::AcrManifests, "/acr/v1/<name>/_manifests", METADATA_READ),
     row(Endpoint::DescribeManifest, "acr.manifest.get", &["GET", "HEAD"], Shape::AcrManifest, "/acr/v1/<name>/_manifests/<digest>", METADATA_READ),
     row(Endpoint::UpdateManifest, "acr.manifest.update", &["PATCH"], Shape::AcrManifest, "/acr/v1/<name>/_manifests/<digest>", METADATA_WRITE),
+    row(Endpoint::ListDeletedRepositories, "acr.deleted.catalog", &["GET", "HEAD"], Shape::DeletedCatalog, "/acr/v1/_deleted/_catalog", Need::DeletedCatalog),
+    row(Endpoint::ListDeletedManifests, "acr.deleted.manifests", &["GET", "HEAD"], Shape::DeletedManifests, "/acr/v1/_deleted/<name>/_manifests", DELETED_READ),
+    row(Endpoint::ListDeletedTags, "acr.deleted.tags", &["GET", "HEAD"], Shape::DeletedTags, "/acr/v1/_deleted/<name>/_tags", DELETED_READ),
+    row(Endpoint::RestoreManifest, "acr.deleted.restore", &["POST"], Shape::DeletedManifest, "/acr/v1/_deleted/<name>/_manifests/<digest>", DELETED_RESTORE),
     row(Endpoint::ListMetadata, "acr.metadata.list", &["GET", "HEAD"], Shape::AcrMetadata, "/acr/v1/<name>[/_tags/<tag>|/_manifests/<digest>]/_metadata", METADATA_READ),
     row(Endpoint::GetMetadata, "acr.metadata.get", &["GET", "HEAD"], Shape::AcrMetadataKey, "/acr/v1/<name>[/_tags/<tag>|/_manifests/<digest>]/_metadata/<key>", METADATA_READ),
     row(Endpoint::PutMetadata, "acr.metadata.put", &["PUT"], Shape::AcrMetadataKey, "/acr/v1/<name>[/_tags/<tag>|/_manifests/<digest>]/_metadata/<key>", METADATA_WRITE),

@@ -37,6 +37,8 @@ fn names_are_read_from_the_tail() {
         ("/acr/v1/team/app/_tags/_manifests", "team/app", "acr.tag.get"),
         ("/acr/v1/team%2Fapp/_tags/_tags", "team/app", "acr.tag.get"),
         ("/acr/v1/tags/manifests/_manifests", "tags/manifests", "acr.manifests.list"),
+        ("/acr/v1/_deleted/team/app/_manifests", "team/app", "acr.deleted.manifests"),
+        ("/acr/v1/_deleted/team%2Fapp/_tags", "team/app", "acr.deleted.tags"),
         ("/acr/v1/team/app/_metadata", "team/app", "acr.metadata.list"),
         ("/acr/v1/team%2Fapp/_metadata/a%20b", "team/app", "acr.metadata.get"),
         ("/acr/v1/team/app/_tags/v1/_metadata", "team/app", "acr.metadata.list"),
@@ -123,7 +125,19 @@ fn tricks_with_paths_end_in_an_error() {
     for path in ["/acr/v1/a/_metadata/", "/acr/v1/a/_metadata/a%00b"] {
         assert_eq!(get(path), Err(RouteError::Key), "{path}");
     }
-    for path in ["/acr/v1", "/acr/v1/_other", "/acr/v1/_deleted/a/_other", "/acr/v1/a/_other/x", "/acr/v2/a"] {
+    for path in [
+        "/acr/v1",
+        "/acr/v1/_other",
+        "/acr/v1/_deleted",
+        "/acr/v1/_deleted/",
+        "/acr/v1/_deleted/_tags",
+        "/acr/v1/_deleted/a",
+        "/acr/v1/_deleted/a/_other",
+        "/acr/v1/_deleted/a/_tags/v1",
+        "/acr/v1/_deleted/_deleted/_tags",
+        "/acr/v1/a/_other/x",
+        "/acr/v2/a",
+    ] {
         assert_eq!(get(path), Err(RouteError::Unknown), "{path}");
     }
     assert_eq!(get("/acr/v1/a/_tags/.x"), Err(RouteError::NoSuchTag));
@@ -217,6 +231,10 @@ proptest! {
             Endpoint::DescribeManifests => Route::DescribeManifests { repository },
             Endpoint::DescribeManifest => Route::DescribeManifest { repository, digest },
             Endpoint::UpdateManifest => Route::UpdateManifest { repository, digest },
+            Endpoint::ListDeletedRepositories => Route::ListDeletedRepositories,
+            Endpoint::ListDeletedManifests => Route::ListDeletedManifests { repository },
+            Endpoint::ListDeletedTags => Route::ListDeletedTags { repository },
+            Endpoint::RestoreManifest => Route::RestoreManifest { repository, digest },
             Endpoint::ListMetadata => Route::ListMetadata { repository, owner },
             Endpoint::GetMetadata => Route::GetMetadata { repository, owner, key },
             Endpoint::PutMetadata => Route::PutMetadata { repository, owner, key },

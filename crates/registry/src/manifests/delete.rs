@@ -53,7 +53,7 @@ impl Artifacts {
         reference: &Reference,
         actor: &str,
     ) -> Result<(), DeleteManifestError> {
-        let remover = Remover { untagging: Untagging::new(target, actor, self.now()), bypass_trash: false };
+        let remover = Remover { untagging: Untagging::new(target, actor, self.now()) };
         let deletion = Deletion { remover, reference: reference.clone() };
         let gone = self.inner.database.write(move |c| Box::pin(async move { deletion.run(c).await })).await?;
         self.forget_removed(target, &gone);

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use wharf_metadata::changes::{self, Kind, NewChange};
 use wharf_metadata::charts::{self, NewChart};
 use wharf_metadata::manifests::{self, NewManifest};
-use wharf_metadata::{Connection, attributes, blobs, cached, quarantine, repositories};
+use wharf_metadata::{Connection, attributes, blobs, cached, quarantine, repositories, trash};
 use wharf_model::{Algorithm, BlobId, Digest, ManifestId, Reference, RepositoryId, RepositoryName, Tag};
 use wharf_oci::{MAX_SIZE_BYTES, ManifestError, ParsedManifest};
 
@@ -92,6 +92,16 @@ pub enum PutManifestError {
         repository: RepositoryName,
         /// The tag.
         tag: Tag,
+    },
+    /// It was deleted and is in the trash.
+    #[error(
+        "the manifest {digest} was deleted from {repository} and can be restored; restore it instead of pushing it"
+    )]
+    InTrash {
+        /// The repository.
+        repository: RepositoryName,
+        /// Its digest.
+        digest: Digest,
     },
     /// A tag that it was to get may not be set.
     #[error(transparent)]
@@ -235,6 +245,9 @@ impl Push {
         let size_bytes = self.parsed.image_size_bytes.saturating_add(manifests::sum_image_sizes(c, &children).await?);
         let (manifest, is_new) = self.insert(c, repository, size_bytes.min(MAX_SIZE_BYTES)).await?;
         if is_new {
+            if trash::contains(c, *registry, name, &self.digest).await? {
+                return Err(PutManifestError::InTrash { repository: name.clone(), digest: self.digest });
+            }
             manifests::insert_blobs(c, repository, manifest, &blobs).await?;
             manifests::insert_children(c, manifest, &children).await?;
             retention::hold(c, settings, &children).await?;
@@ -246,7 +259,7 @@ impl Push {
         }
         let tagging = Tagging { untagging: &self.untagging, repository: &found, only_new: self.only_new };
         if let Some(chart) = &self.chart {
-            charts::insert(c, *registry, repository, manifest, chart).await?;
+            charts::insert(c, *registry, manifest, chart).await?;
         }
         let mut new_tags = 0;
         for tag in &self.tags {

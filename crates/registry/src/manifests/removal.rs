@@ -11,12 +11,12 @@ use std::sync::Arc;
 
 use wharf_metadata::changes::{self, Kind, NewChange};
 use wharf_metadata::removal::{self, Candidate, LockedContent};
-use wharf_metadata::{Connection, Work, attributes, repositories, tags};
+use wharf_metadata::{Connection, Work, attributes, repositories, tags, trash};
 use wharf_model::{Digest, Locks, ManifestId, RepositoryId, Tag, Timestamp};
 
 use crate::cache::key;
 use crate::untagging::{Manifests, Untagging};
-use crate::{Artifacts, Error, Target};
+use crate::{Artifacts, Error, Target, retention};
 
 /// A tag that is to be removed if it is still what it was. Its manifest stays.
 #[derive(Clone, Debug)]
@@ -195,7 +195,6 @@ impl Gone {
 #[derive(Clone, Debug)]
 pub(crate) struct Remover {
     pub(crate) untagging: Untagging,
-    pub(crate) bypass_trash: bool,
 }
 
 impl Remover {
@@ -207,9 +206,7 @@ impl Remover {
         names: &[&str],
     ) -> Result<Gone, wharf_metadata::Error> {
         let former = tags::delete(c, repository, names).await?;
-        if !self.bypass_trash {
-            self.untagging.leave(c, repository, &former, Manifests::Stay).await?;
-        }
+        self.untagging.leave(c, repository, &former, Manifests::Stay).await?;
         repositories::count(c, repository, 0, -(former.len() as i64), self.untagging.now).await?;
         let mut gone = Gone::default();
         gone.add_tags(&former);
@@ -230,11 +227,22 @@ impl Remover {
             None => Vec::new(),
         };
         let former = tags::delete_of_manifests(c, &ids).await?;
-        let count = removal::delete_manifests(c, &ids).await?;
+        self.untagging.leave(c, repository, &former, Manifests::Go).await?;
+        let Untagging { registry, settings, repository: name, actor, now } = &self.untagging;
+        match settings.soft_delete {
+            Some(policy) => {
+                let trash = trash::open(c, *registry, name, policy.days).await?;
+                trash::insert_manifests(c, trash, manifests, actor, *now).await?;
+                retention::hold(c, settings, &ids).await?;
+            }
+            None => {
+                removal::delete_manifests(c, &ids).await?;
+            }
+        }
         let children: Vec<ManifestId> =
             children.into_iter().map(|(id, _)| id).filter(|child| !ids.contains(child)).collect();
         self.untagging.let_go(c, repository, &children).await?;
-        repositories::count(c, repository, -(count as i64), -(former.len() as i64), self.untagging.now).await?;
+        repositories::count(c, repository, -(ids.len() as i64), -(former.len() as i64), *now).await?;
         let mut gone =
             Gone { manifests: manifests.iter().map(|(digest, _)| digest.clone()).collect(), ..Gone::default() };
         gone.add_tags(&former);
@@ -310,11 +318,9 @@ struct Batch {
 
 impl Batch {
     fn new(target: Target<'_>, removal: &Removal, now: Timestamp) -> Self {
+        let untagging = Untagging::new(target, &removal.actor, now);
         Self {
-            remover: Remover {
-                untagging: Untagging::new(target, &removal.actor, now),
-                bypass_trash: removal.bypass_trash,
-            },
+            remover: Remover { untagging: if removal.bypass_trash { untagging.destroying() } else { untagging } },
             include_locked: removal.include_locked,
         }
     }

@@ -137,9 +137,17 @@ impl Artifacts {
     async fn cut_link(&self, link: UnusedLink, now: Timestamp) -> Result<bool, Error> {
         let registry = RegistryId(link.registry_id);
         let malformed = |what, value: &str| wharf_metadata::Error::Malformed { what, value: value.to_owned() };
+        let digest: wharf_model::Digest = link.digest.parse().map_err(|_| malformed("digest", &link.digest))?;
+        if link.is_hidden {
+            // Nobody could read it through the trash, so there is nothing to be told or forgotten.
+            return Ok(self
+                .inner
+                .database
+                .write(move |c| Box::pin(async move { collection::cut_unused_link(c, &link, now).await }))
+                .await?);
+        }
         let repository: RepositoryName =
             link.repository.parse().map_err(|_| malformed("repository name", &link.repository))?;
-        let digest: wharf_model::Digest = link.digest.parse().map_err(|_| malformed("digest", &link.digest))?;
         let cached = key(registry, &repository, '@', digest.as_str());
         let cut = self
             .inner

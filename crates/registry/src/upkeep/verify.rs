@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use futures_util::StreamExt as _;
 use wharf_metadata::collection::{self, StoredBlob, StoredManifest};
 use wharf_metadata::sizes;
+use wharf_metadata::trash;
 use wharf_model::{Digest, Hasher, error_chain};
 use wharf_oci::ParsedManifest;
 
@@ -20,6 +21,8 @@ pub struct VerifyReport {
     pub blob_bytes: u64,
     /// Manifests whose bytes were hashed and whose references were followed.
     pub manifests: u64,
+    /// Those of them that were deleted and can be restored.
+    pub manifests_in_trash: u64,
     /// What is wrong, a line for a person each. Empty when all is well.
     pub problems: Vec<String>,
     /// What is unusual but allowed, such as an index whose child was deleted by its digest.
@@ -69,6 +72,7 @@ impl Artifacts {
         }));
         report.problems.extend(self.inner.database.read(|c| Box::pin(sizes::list_miscounts(c))).await?);
         report.problems.extend(self.inner.database.read(|c| Box::pin(collection::list_inconsistencies(c))).await?);
+        report.problems.extend(self.inner.database.read(|c| Box::pin(trash::list_inconsistencies(c))).await?);
         Ok(report)
     }
 
@@ -116,7 +120,9 @@ impl Artifacts {
     }
 
     async fn check_manifest(&self, manifest: &StoredManifest, report: &mut VerifyReport) -> Result<(), Error> {
-        let name = format!("{}@{}", manifest.repository, manifest.digest);
+        let place = if manifest.is_in_trash { " (in the trash)" } else { "" };
+        let name = format!("{}@{}{place}", manifest.repository, manifest.digest);
+        report.manifests_in_trash += u64::from(manifest.is_in_trash);
         let Ok(digest) = manifest.digest.parse::<Digest>() else {
             report.problems.push(format!("manifest {name} has no valid digest"));
             return Ok(());
@@ -154,6 +160,10 @@ impl Artifacts {
         let linked: HashSet<String> = linked.into_iter().collect();
         for blob in parsed.blobs.iter().filter(|blob| blob.must_exist && !linked.contains(blob.digest.as_str())) {
             report.problems.push(format!("manifest {name} refers to blob {} which is not there", blob.digest));
+        }
+        // What an index in the trash lists may be in another part of it.
+        if manifest.is_in_trash {
+            return Ok(());
         }
         let held: HashSet<String> = held.into_iter().map(|(digest, _)| digest).collect();
         for child in parsed.children.iter().filter(|child| !held.contains(child.digest.as_str())) {
