@@ -3,7 +3,7 @@
 use sqlx::AssertSqlSafe;
 use wharf_model::{Digest, ManifestId, RegistryId, RepositoryId, RepositoryName, Tag, Timestamp};
 
-use crate::connection::{VALUES_PER_STATEMENT, on_engine, placeholders};
+use crate::connection::{VALUES_PER_STATEMENT, on_engine, placeholder_list, placeholders};
 use crate::error::parse;
 use crate::{Connection, Error};
 
@@ -16,8 +16,8 @@ pub struct CachedRepository {
     pub is_cached: bool,
     /// Whether it holds a manifest, as users see it.
     pub is_shown: bool,
-    /// Whether a lock lets it be written to.
-    pub write_enabled: bool,
+    /// Whether locks let it be read and written to.
+    pub is_unlocked: bool,
 }
 
 /// A tag as the cache looks at it.
@@ -56,16 +56,16 @@ pub async fn find_repository(
     name: &RepositoryName,
 ) -> Result<Option<CachedRepository>, Error> {
     const SQL: &str = "SELECT r.id, (k.repository_id IS NOT NULL) AS is_cached, (r.manifest_count > 0) AS is_shown,
-            r.write_enabled
+            (r.read_enabled AND r.write_enabled) AS is_unlocked
          FROM repositories r LEFT JOIN cached_repositories k ON k.repository_id = r.id
          WHERE r.registry_id = $1 AND r.name = $2";
     let row: Option<(i64, bool, bool, bool)> =
         on_engine!(c, c => sqlx::query_as(SQL).bind(registry.0).bind(name.as_str()).fetch_optional(c).await?);
-    Ok(row.map(|(id, is_cached, is_shown, write_enabled)| CachedRepository {
+    Ok(row.map(|(id, is_cached, is_shown, is_unlocked)| CachedRepository {
         id: RepositoryId(id),
         is_cached,
         is_shown,
-        write_enabled,
+        is_unlocked,
     }))
 }
 
@@ -192,25 +192,18 @@ pub async fn size_bytes(c: &mut Connection) -> Result<u64, Error> {
 /// # Errors
 /// When the database fails.
 pub async fn list_evictable(c: &mut Connection, limit: i64) -> Result<Vec<Evictable>, Error> {
-    const SQL: &str = "SELECT r.registry_id, r.name, m.id, m.digest, COALESCE(p.used_at, k.cached_at) AS used_at,
+    let sql = format!(
+        "SELECT r.registry_id, r.name, m.id, m.digest, COALESCE(p.used_at, k.cached_at) AS used_at,
             CAST(COALESCE((SELECT SUM(b.size_bytes) FROM manifest_blobs l JOIN blobs b ON b.id = l.blob_id
                 WHERE l.manifest_id = m.id), 0) AS BIGINT) AS size_bytes
          FROM cached_manifests k
          JOIN manifests m ON m.id = k.manifest_id
          JOIN repositories r ON r.id = m.repository_id AND r.deleted_at IS NULL
          LEFT JOIN manifest_pulls p ON p.manifest_id = m.id
-         WHERE m.delete_enabled AND m.write_enabled AND r.write_enabled
-           AND NOT EXISTS (SELECT 1 FROM tags t
-                LEFT JOIN cached_tags s ON s.repository_id = t.repository_id AND s.name = t.name
-                WHERE t.manifest_id = m.id AND (s.manifest_id IS NULL OR s.manifest_id <> t.manifest_id
-                    OR NOT t.delete_enabled OR NOT t.write_enabled))
-           AND NOT EXISTS (SELECT 1 FROM manifest_children c LEFT JOIN cached_manifests s ON s.manifest_id = c.parent_id
-                WHERE c.child_id = m.id AND s.manifest_id IS NULL)
-           AND NOT EXISTS (SELECT 1 FROM manifests f LEFT JOIN cached_manifests s ON s.manifest_id = f.id
-                WHERE f.repository_id = m.repository_id AND f.subject_digest = m.digest AND s.manifest_id IS NULL)
-         ORDER BY used_at, m.id LIMIT $1";
+         WHERE {IS_EVICTABLE} ORDER BY used_at, m.id LIMIT $1"
+    );
     let rows: Vec<(i64, String, i64, String, i64, i64)> =
-        on_engine!(c, c => sqlx::query_as(SQL).bind(limit).fetch_all(c).await?);
+        on_engine!(c, c => sqlx::query_as(AssertSqlSafe(sql)).bind(limit).fetch_all(c).await?);
     rows.into_iter()
         .map(|(registry, repository, manifest, digest, used_at, size)| {
             Ok(Evictable {
@@ -224,3 +217,40 @@ pub async fn list_evictable(c: &mut Connection, limit: i64) -> Result<Vec<Evicta
         })
         .collect()
 }
+
+/// Of these manifests, those that [`list_evictable`] would list.
+///
+/// # Errors
+/// When the database fails.
+pub async fn filter_evictable(c: &mut Connection, ids: &[ManifestId]) -> Result<Vec<ManifestId>, Error> {
+    let mut found = Vec::with_capacity(ids.len());
+    for part in ids.chunks(VALUES_PER_STATEMENT) {
+        let sql = format!(
+            "SELECT m.id FROM cached_manifests k
+             JOIN manifests m ON m.id = k.manifest_id
+             JOIN repositories r ON r.id = m.repository_id AND r.deleted_at IS NULL
+             WHERE m.id IN ({}) AND {IS_EVICTABLE}",
+            placeholder_list(1, part.len())
+        );
+        let rows: Vec<i64> = on_engine!(&mut *c, c => {
+            let mut query = sqlx::query_scalar(AssertSqlSafe(sql));
+            for id in part {
+                query = query.bind(id.0);
+            }
+            query.fetch_all(c).await?
+        });
+        found.extend(rows.into_iter().map(ManifestId));
+    }
+    Ok(found)
+}
+
+/// What a manifest `m` of a repository `r` must be so that the cache may let go of it.
+const IS_EVICTABLE: &str = "m.delete_enabled AND m.write_enabled AND r.write_enabled
+    AND NOT EXISTS (SELECT 1 FROM tags t
+        LEFT JOIN cached_tags s ON s.repository_id = t.repository_id AND s.name = t.name
+        WHERE t.manifest_id = m.id AND (s.manifest_id IS NULL OR s.manifest_id <> t.manifest_id
+            OR NOT t.delete_enabled OR NOT t.write_enabled))
+    AND NOT EXISTS (SELECT 1 FROM manifest_children c LEFT JOIN cached_manifests s ON s.manifest_id = c.parent_id
+        WHERE c.child_id = m.id AND s.manifest_id IS NULL)
+    AND NOT EXISTS (SELECT 1 FROM manifests f LEFT JOIN cached_manifests s ON s.manifest_id = f.id
+        WHERE f.repository_id = m.repository_id AND f.subject_digest = m.digest AND s.manifest_id IS NULL)";

@@ -67,6 +67,8 @@ pub struct RegistrySettings {
     pub quarantine: bool,
     /// `policies.exportPolicy` is on: artifacts may leave by import into other registries.
     pub allows_export: bool,
+    /// `writableCacheRepos`: whether repositories that a cache rule fills may be pushed to.
+    pub writable_cache_repositories: bool,
     /// Tags that are set once and never moved or overwritten: patterns, beside those that a repository has.
     pub write_once_tags: Vec<String>,
 }
@@ -102,6 +104,7 @@ impl Default for RegistrySettings {
             soft_delete: None,
             quarantine: false,
             allows_export: true,
+            writable_cache_repositories: false,
             write_once_tags: Vec::new(),
         }
     }
@@ -377,19 +380,6 @@ async fn log(
     }
     let change = NewChange { kind, actor, repository: None, tag: None, digest: None, changed_at: now };
     changes::append(c, id, &[change]).await
-}
-
-/// The bytes of the blobs that a registry holds, each counted once.
-///
-/// The cost grows with the links of its repositories; ask rarely.
-///
-/// # Errors
-/// When the database fails.
-pub async fn size_bytes(c: &mut Connection, id: RegistryId) -> Result<i64, Error> {
-    const SQL: &str = "SELECT CAST(COALESCE(SUM(size_bytes), 0) AS BIGINT) FROM blobs WHERE id IN (
-            SELECT l.blob_id FROM repository_blobs l JOIN repositories r ON r.id = l.repository_id
-            WHERE r.registry_id = $1)";
-    Ok(on_engine!(c, c => sqlx::query_scalar(SQL).bind(id.0).fetch_one(c).await?))
 }
 
 /// Puts a registry out of sight, on behalf of `actor`: its name is free, and no one finds it any more. What it held is

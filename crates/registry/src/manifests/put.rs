@@ -263,6 +263,10 @@ impl Push {
         }
         let mut new_tags = 0;
         for tag in &self.tags {
+            // A tag that somebody set here is theirs.
+            if self.is_cached && cached::find_tag(c, repository, tag).await?.is_some_and(|found| !found.is_cached) {
+                continue;
+            }
             new_tags += i64::from(tagging.set(c, tag, manifest).await?);
             if self.is_cached {
                 cached::mark_tag(c, repository, tag, manifest).await?;

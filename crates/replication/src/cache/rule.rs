@@ -164,10 +164,13 @@ pub fn check_sides(source: &Source, target: &Pattern) -> Result<(), ParseRuleErr
 /// The rule that a new one cannot stand beside: of `others`, names and targets, the first whose target is the same, or, where
 /// both are wildcards, lies around it or inside it. A single repository inside a wildcard's range is no conflict: it wins.
 #[must_use]
-pub fn find_conflict<'a>(target: &Pattern, others: impl IntoIterator<Item = &'a (String, String)>) -> Option<&'a (String, String)> {
-    others.into_iter().find(|(_, other)| {
-        other.parse::<Pattern>().is_ok_and(|other| other == *target || other.overlaps(target))
-    })
+pub fn find_conflict<'a>(
+    target: &Pattern,
+    others: impl IntoIterator<Item = &'a (String, String)>,
+) -> Option<&'a (String, String)> {
+    others
+        .into_iter()
+        .find(|(_, other)| other.parse::<Pattern>().is_ok_and(|other| other == *target || other.overlaps(target)))
 }
 
 /// The rules of one registry, to be asked by repository.
@@ -192,10 +195,6 @@ impl<R> RuleSet<R> {
         set
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.ones.is_empty() && self.below.is_empty()
-    }
-
     /// The rule that fills a repository. Costs as much as its name has slashes, however many rules there are.
     pub(super) fn find(&self, name: &RepositoryName) -> Option<&R> {
         let name = name.as_str();
@@ -211,8 +210,7 @@ impl<R> RuleSet<R> {
 }
 
 /// What a repository is called where it comes from.
-#[must_use]
-pub fn map(source: &Source, target: &Pattern, name: &RepositoryName) -> Option<RepositoryName> {
+pub(super) fn map(source: &Source, target: &Pattern, name: &RepositoryName) -> Option<RepositoryName> {
     let rest = target.name_within(name)?;
     let mapped = match (&source.repositories, rest) {
         (Pattern::One(one), None) => one.clone(),
@@ -252,7 +250,9 @@ mod tests {
         for text in ["ubuntu", "hub/*", "*", "a/b/c/*"] {
             assert_eq!(target(text).to_string(), text);
         }
-        for bad in ["", "ubuntu", "library/ubuntu", "docker.io", "docker.io/", "docker.io/UPPER", "docker.io/a:b", "a b.c/d"] {
+        for bad in
+            ["", "ubuntu", "library/ubuntu", "docker.io", "docker.io/", "docker.io/UPPER", "docker.io/a:b", "a b.c/d"]
+        {
             assert!(bad.parse::<Source>().is_err(), "{bad}");
         }
         for bad in ["", "a*", "*/a", "a/*/b", "**", "a/**", "/*", "a//*", "A/*", "a/b*"] {
@@ -312,12 +312,15 @@ mod tests {
         let rules = ["hub/redis", "hub/*", "mirror/a/*", "*"];
         // Wildcards that overlap cannot be stored; the nearest would count.
         let set = RuleSet::new(rules.map(|text| (target(text), text)));
-        for (name, expected) in
-            [("hub/redis", "hub/redis"), ("hub/x/y", "hub/*"), ("mirror/a/b", "mirror/a/*"), ("mirror/b", "*"), ("hub", "*")]
-        {
+        for (name, expected) in [
+            ("hub/redis", "hub/redis"),
+            ("hub/x/y", "hub/*"),
+            ("mirror/a/b", "mirror/a/*"),
+            ("mirror/b", "*"),
+            ("hub", "*"),
+        ] {
             assert_eq!(set.find(&name.parse().unwrap()), Some(&expected), "{name}");
         }
-        assert!(RuleSet::<u8>::default().is_empty());
         assert_eq!(RuleSet::<u8>::default().find(&"a/b".parse().unwrap()), None);
     }
 

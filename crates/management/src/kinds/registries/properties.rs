@@ -158,6 +158,7 @@ impl Properties {
             soft_delete: self.policies.soft_delete.in_force(),
             quarantine: self.policies.quarantine == Status::Enabled,
             allows_export: self.policies.export == OnStatus::Enabled,
+            writable_cache_repositories: self.writable_cache_repositories == Switch::Enabled,
             write_once_tags: self.write_once_tags.clone(),
         }
     }
