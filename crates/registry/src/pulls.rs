@@ -332,6 +332,17 @@ mod tests {
     }
 
     #[test]
+    fn what_was_not_written_is_kept() {
+        let mut sums = BTreeMap::from([(1, "one"), (2, "two")]);
+        let part = take_some(&mut sums).unwrap();
+        assert!(put_back_if_failed(&mut sums, part, Err(wharf_metadata::Error::Closed)).is_err());
+        assert_eq!(sums.len(), 2);
+        let part = take_some(&mut sums).unwrap();
+        assert!(put_back_if_failed(&mut sums, part, Ok(())).is_ok());
+        assert!(sums.is_empty());
+    }
+
+    #[test]
     fn registries_are_counted_apart_up_to_a_bound() {
         let pulls = Pulls::default();
         for number in 0..MOST_TOTALS + 5 {
