@@ -195,9 +195,6 @@ impl From<PutManifestError> for Failure {
             PutManifestError::Changed { .. } => {
                 Self::new(OciError::disallowed().with_status(StatusCode::CONFLICT).with_message(error.to_string()))
             }
-            PutManifestError::Changed { .. } => {
-                Self::new(OciError::disallowed().with_status(StatusCode::CONFLICT).with_message(error.to_string()))
-            }
             PutManifestError::InTrash { .. } => Self::new(OciError::disallowed().with_message(error.to_string())),
             PutManifestError::Tagging(error) => error.into(),
             PutManifestError::Locked(locked) => locked.into(),

@@ -3,7 +3,7 @@
 //! A chart shows while its manifest and the tag of its version do, so nothing here is to be removed by hand: a row goes with
 //! its manifest, and one whose tag names something else is passed over.
 
-use wharf_model::{ManifestId, RegistryId, RepositoryId, Timestamp};
+use wharf_model::{ManifestId, RegistryId, Timestamp};
 
 use crate::connection::on_engine;
 use crate::{Connection, Error};
@@ -73,9 +73,9 @@ macro_rules! select {
     () => {
         "SELECT h.manifest_id, h.name, h.file, h.tag, m.digest, h.archive_digest, h.provenance_digest, h.metadata, t.updated_at
             FROM charts h
-            JOIN tags t ON t.repository_id = h.repository_id AND t.name = h.tag AND t.manifest_id = h.manifest_id
             JOIN manifests m ON m.id = h.manifest_id
-            JOIN repositories r ON r.id = h.repository_id
+            JOIN tags t ON t.repository_id = m.repository_id AND t.name = h.tag AND t.manifest_id = m.id
+            JOIN repositories r ON r.id = m.repository_id
             WHERE h.registry_id = $1 AND h.home = $2 AND r.deleted_at IS NULL"
     };
 }
@@ -87,19 +87,17 @@ macro_rules! select {
 pub async fn insert(
     c: &mut Connection,
     registry: RegistryId,
-    repository: RepositoryId,
     manifest: ManifestId,
     chart: &NewChart,
 ) -> Result<(), Error> {
     const SQL: &str =
-        "INSERT INTO charts (manifest_id, registry_id, repository_id, home, name, file, tag, archive_digest,
-            provenance_digest, metadata) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+        "INSERT INTO charts (manifest_id, registry_id, home, name, file, tag, archive_digest,
+            provenance_digest, metadata) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
          ON CONFLICT (manifest_id) DO NOTHING";
     on_engine!(c, c => {
         sqlx::query(SQL)
             .bind(manifest.0)
             .bind(registry.0)
-            .bind(repository.0)
             .bind(&chart.home)
             .bind(&chart.name)
             .bind(&chart.file)

@@ -14,6 +14,7 @@
 //! # }
 //! ```
 
+mod chart;
 mod client;
 mod image;
 mod installation;
@@ -22,6 +23,7 @@ mod server;
 mod service;
 mod workers;
 
+pub use chart::{chart, package};
 pub use client::{Client, RequestBuilder};
 pub use image::{Image, image, index};
 pub use response::TestResponse;

@@ -13,7 +13,7 @@ use uuid::Builder;
 use wharf_blobs::FileStore;
 use wharf_data_plane::{DataPlane, DataPlaneConfig, RequestHost};
 use wharf_graph::Graph;
-use wharf_identity::{Identity, PrincipalGrant, SealingKey, SignedIn, SystemRandom, TokenStyle};
+use wharf_identity::{Egress, Identity, PrincipalGrant, SealingKey, SignedIn, SystemRandom, TokenStyle};
 use wharf_jobs::{Runner, RunnerSettings};
 use wharf_login::Login;
 use wharf_management::Management;
@@ -23,6 +23,7 @@ use wharf_model::{
     Action, Clock, FakeClock, LoginServers, PrincipalId, RegistryName, RegistryUid, ResourceId, Timestamp,
 };
 use wharf_registry::{Artifacts, Settings};
+use wharf_upstream::{UpstreamSettings, Upstreams};
 
 use crate::client::Client;
 use crate::installation;
@@ -54,6 +55,10 @@ pub struct Options {
     pub settings: Settings,
     /// The settings of the data plane.
     pub data_plane: DataPlaneConfig,
+    /// Which internal addresses other registries may be at; none by default.
+    pub egress: Egress,
+    /// The settings of other registries.
+    pub upstreams: UpstreamSettings,
     /// Scheme and host that requests come by; `https://<registry>.example.com` if not given.
     pub base_url: Option<String>,
 }
@@ -97,7 +102,9 @@ impl TestServer {
         let graph = Graph::new(identity.clone(), artifacts.database().clone(), clock.clone(), login_servers);
         let login = Login::new(identity.clone(), "example.com");
         let owner = installation::create(&management, clock.now()).await;
-        let runner = artifacts.jobs().start(workers(&artifacts, &management), RunnerSettings::default());
+        let upstreams = Upstreams::new(&options.egress, options.upstreams).expect("a client can be set up");
+        let workers = workers(&artifacts, &identity, &management, &upstreams, &(clock.clone() as Arc<dyn Clock>));
+        let runner = artifacts.jobs().start(workers, RunnerSettings::default());
         let base_url = options.base_url;
         let uids = AtomicU64::new(1);
         let server = Self {

@@ -2,11 +2,21 @@
 
 use std::sync::Arc;
 
+use wharf_identity::Identity;
 use wharf_jobs::Worker;
 use wharf_management::Management;
+use wharf_model::Clock;
 use wharf_registry::Artifacts;
+use wharf_replication::import::Importer;
+use wharf_upstream::Upstreams;
 
 /// The workers of a test's server, one for each kind of job.
-pub(crate) fn workers(_artifacts: &Artifacts, _management: &Management) -> Vec<Arc<dyn Worker>> {
-    vec![]
+pub(crate) fn workers(
+    artifacts: &Artifacts,
+    identity: &Identity,
+    _management: &Management,
+    upstreams: &Upstreams,
+    clock: &Arc<dyn Clock>,
+) -> Vec<Arc<dyn Worker>> {
+    vec![Arc::new(Importer::new(artifacts.clone(), identity.clone(), upstreams.clone(), clock.clone()))]
 }

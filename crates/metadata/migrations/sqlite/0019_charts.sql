@@ -4,7 +4,6 @@
 CREATE TABLE charts (
     manifest_id       BIGINT PRIMARY KEY NOT NULL REFERENCES manifests (id) ON DELETE CASCADE,
     registry_id       BIGINT NOT NULL,
-    repository_id     BIGINT NOT NULL,
     home              TEXT NOT NULL,
     name              TEXT NOT NULL,
     file              TEXT NOT NULL,
