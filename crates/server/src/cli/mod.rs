@@ -7,7 +7,9 @@ mod connect;
 mod gc;
 mod identity;
 mod output;
+mod purge;
 mod registry;
+mod repository;
 mod restore;
 mod verify;
 
@@ -74,6 +76,13 @@ enum Command {
         wharf registry credentials regenerate contoso --which password2\n  \
         wharf registry delete contoso --yes")]
     Registry(registry::RegistryArgs),
+    /// List and show repositories, tags and manifests, with bytes and pulls
+    #[command(after_help = "Examples:\n  \
+        wharf repository list --sort size\n  \
+        wharf repository show team/app --registry contoso\n  \
+        wharf repository tags team/app --sort pulled\n  \
+        wharf repository manifests team/app --sort size --output json")]
+    Repository(repository::RepositoryArgs),
     /// Create, list, show, change and delete users, groups and applications, and what they sign in with
     #[command(after_help = "Examples:\n  \
         wharf identity user create anna@example.com\n  \
@@ -88,6 +97,18 @@ enum Command {
         \n\
         May run beside the server, which also collects by itself ([gc] interval_seconds).")]
     Gc(gc::GcArgs),
+    /// Remove old tags and manifests from a registry
+    #[command(after_help = "Examples:\n  \
+        wharf purge --filter \"team/app:^ci-\" --ago 30d --dry-run\n  \
+        wharf purge --registry contoso --filter \".*:.*\" --ago 7d --keep 3 --untagged\n  \
+        wharf purge --filter \"web|api:^pr-\\d+$\" --ago 2d3h6m --include-locked\n  \
+        wharf purge --filter \".*:.*\" --last-pulled 90d --untagged\n  \
+        wharf purge --untagged-only --ago 1d --output json\n\
+        \n\
+        The flags and the output are those of `acr purge`, and --last-pulled, --type and --output are ours. May run \
+        beside the server. May be cut off and run again. Where soft delete is on, what is removed can be restored. \
+        Exits with 1 when it cannot be done, with 2 when filters or flags are wrong.")]
+    Purge(purge::PurgeArgs),
     /// Check every row against the bytes it stands for
     #[command(after_help = "Examples:\n  \
         wharf verify\n  \
@@ -214,6 +235,10 @@ fn run(matches: &ArgMatches) -> Result<ExitCode, Failed> {
             let config = load(args.command.common())?;
             with_app(&config, clock, async |app| registry::run(&args.command, &app).await)
         }
+        Command::Repository(args) => {
+            let config = load(args.command.common())?;
+            with_app(&config, clock, async |app| repository::run(&args.command, &app).await)
+        }
         Command::Identity(args) => {
             let config = load(args.command.common())?;
             with_app(&config, clock, async |app| identity::run(&args.command, &app).await)
@@ -221,6 +246,11 @@ fn run(matches: &ArgMatches) -> Result<ExitCode, Failed> {
         Command::Gc(args) => {
             let config = load(&args.common)?;
             with_app(&config, clock, async |app| gc::run(&args, &app).await)
+        }
+        Command::Purge(args) => {
+            let spec = args.spec().map_err(Failed::Usage)?;
+            let config = load(&args.common)?;
+            with_app(&config, clock, async |app| purge::run(&args, &spec, &app).await)
         }
         Command::Verify(args) => {
             let config = load(&args.common)?;
