@@ -1,6 +1,7 @@
 //! The kinds that there are. A new one gets a file here and a line in [`all`].
 
 mod locks;
+mod purge_policies;
 pub(crate) mod registries;
 mod resource_groups;
 pub(crate) mod scope_maps;
@@ -20,5 +21,6 @@ pub(crate) fn all() -> Vec<Arc<dyn Kind>> {
         Arc::new(registries::Registries),
         Arc::new(scope_maps::ScopeMaps),
         Arc::new(tokens::Tokens),
+        Arc::new(purge_policies::PurgePolicies),
     ]
 }

@@ -13,6 +13,7 @@ use wharf_model::ResourceId;
 use crate::answer::Answer;
 use crate::cx::{Actor, Cx};
 use crate::failure::Failure;
+use crate::kind::Resource;
 use crate::management::Management;
 use crate::route::Polled;
 
@@ -107,8 +108,12 @@ fn show(operation: &OperationRow) -> Value {
     if let Some(error) = &operation.error {
         shown.insert("error".to_owned(), error.clone());
     }
-    if let Some(result) = &operation.result {
-        shown.insert("properties".to_owned(), result.clone());
+    if let Some(percent) = operation.progress.as_ref().and_then(|progress| progress.get("percentComplete")) {
+        shown.insert("percentComplete".to_owned(), percent.clone());
+    }
+    // Until it has ended, how far it is.
+    if let Some(properties) = operation.result.as_ref().or(operation.progress.as_ref()) {
+        shown.insert("properties".to_owned(), properties.clone());
     }
     Value::Object(shown)
 }
@@ -132,7 +137,16 @@ fn result(operation: OperationRow) -> Answer {
     }
 }
 
-fn result_path(resource: &ResourceId, operation: Uuid) -> String {
+/// Where clients look for how an operation on a registry goes.
+pub(crate) fn status_path(resource: &Resource, operation: Uuid) -> String {
+    let (version, location) = (versions::CONTAINER_REGISTRY.newest(), resource.location.as_deref().unwrap_or("global"));
+    let provider = "providers/Microsoft.ContainerRegistry";
+    let subscription = subscription(&resource.id);
+    format!("{subscription}/{provider}/locations/{location}/operationStatuses/{operation}?api-version={version}")
+}
+
+/// Where clients look for what came of an operation: a path with its query.
+pub(crate) fn result_path(resource: &ResourceId, operation: Uuid) -> String {
     let version = versions::RESOURCES.newest();
     format!("{}/operationResults/{operation}?api-version={version}", subscription(resource))
 }

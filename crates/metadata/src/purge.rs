@@ -11,7 +11,10 @@ use wharf_model::{ManifestId, RepositoryId, Timestamp};
 use crate::connection::{VALUES_PER_STATEMENT, on_engine, placeholder_list};
 use crate::{Connection, Error};
 
-pub use policies::{PurgePolicyRow, delete_policy, find_policy, list_due_policies, put_policy, reschedule_policy};
+pub use policies::{
+    PurgePolicyRow, count_policies, delete_policy, find_policy, list_due_policies, list_next_runs, put_policy,
+    reschedule_policy,
+};
 pub use runs::{
     NewPurgeRun, PurgeRunRow, end_run, find_run, forget_runs, insert_run, list_last_runs, list_runs, update_run,
 };

@@ -6,7 +6,7 @@ use wharf_identity::Identity;
 use wharf_jobs::Worker;
 use wharf_management::Management;
 use wharf_model::Clock;
-use wharf_registry::Artifacts;
+use wharf_registry::{Artifacts, PurgeWorker};
 use wharf_replication::import::Importer;
 use wharf_upstream::Upstreams;
 
@@ -18,5 +18,8 @@ pub(crate) fn workers(
     upstreams: &Upstreams,
     clock: &Arc<dyn Clock>,
 ) -> Vec<Arc<dyn Worker>> {
-    vec![Arc::new(Importer::new(artifacts.clone(), identity.clone(), upstreams.clone(), clock.clone()))]
+    vec![
+        Arc::new(PurgeWorker::new(artifacts.clone())),
+        Arc::new(Importer::new(artifacts.clone(), identity.clone(), upstreams.clone(), clock.clone())),
+    ]
 }

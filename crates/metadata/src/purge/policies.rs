@@ -1,9 +1,10 @@
 //! Purge policies: what running them needs.
 
 use serde_json::Value;
+use sqlx::AssertSqlSafe;
 use wharf_model::{RegistryId, ResourceId, Timestamp};
 
-use crate::connection::on_engine;
+use crate::connection::{VALUES_PER_STATEMENT, on_engine, placeholder_list};
 use crate::error::{parse_json, to_json};
 use crate::{Connection, Error};
 
@@ -122,4 +123,37 @@ pub async fn reschedule_policy(
         sqlx::query(SQL).bind(resource_key).bind(due_at.0).bind(next).execute(c).await?.rows_affected()
     });
     Ok(rows > 0)
+}
+
+/// How many policies a registry has.
+///
+/// # Errors
+/// When the database fails.
+pub async fn count_policies(c: &mut Connection, registry: RegistryId) -> Result<i64, Error> {
+    const SQL: &str = "SELECT COUNT(*) FROM purge_policies WHERE registry_id = $1";
+    Ok(on_engine!(c, c => sqlx::query_scalar(SQL).bind(registry.0).fetch_one(c).await?))
+}
+
+/// When each of these policies runs next by itself; those that do not are left out.
+///
+/// # Errors
+/// When the database fails.
+pub async fn list_next_runs(c: &mut Connection, resource_keys: &[&str]) -> Result<Vec<(String, Timestamp)>, Error> {
+    let mut found = Vec::new();
+    for part in resource_keys.chunks(VALUES_PER_STATEMENT) {
+        let sql = format!(
+            "SELECT resource_key, next_run_at FROM purge_policies
+             WHERE next_run_at IS NOT NULL AND resource_key IN ({})",
+            placeholder_list(1, part.len())
+        );
+        let rows: Vec<(String, i64)> = on_engine!(&mut *c, c => {
+            let mut query = sqlx::query_as(AssertSqlSafe(sql));
+            for key in part {
+                query = query.bind(*key);
+            }
+            query.fetch_all(c).await?
+        });
+        found.extend(rows.into_iter().map(|(key, time)| (key, Timestamp(time))));
+    }
+    Ok(found)
 }

@@ -184,10 +184,8 @@ impl Worker for PurgeWorker {
         if let Some(operation) = payload.and_then(|payload| payload.operation) {
             let told = match end {
                 End::Succeeded(_) => None,
-                End::Failed { message, .. } => Some(serde_json::json!({"code": "PurgeFailed", "message": message})),
-                End::Canceled => {
-                    Some(serde_json::json!({"code": "OperationCanceled", "message": "The purge was called off."}))
-                }
+                End::Failed { message, .. } => Some(serde_json::json!({"code": "BadRequest", "message": message})),
+                End::Canceled => Some(serde_json::json!({"code": "Conflict", "message": "The run was called off."})),
             };
             operations::end(c, operation, status, told.as_ref(), report, now).await?;
         }

@@ -57,7 +57,9 @@ pub enum SpecError {
     #[error(transparent)]
     Filter(#[from] FilterError),
     /// A type is none.
-    #[error("'{0}' is no media type or artifact type; write it as 'application/vnd.example.thing' or 'application/vnd.example.*'")]
+    #[error(
+        "'{0}' is no media type or artifact type; write it as 'application/vnd.example.thing' or 'application/vnd.example.*'"
+    )]
     Type(String),
     /// There are more types than anybody needs.
     #[error("there are {0} types; {MOST_TYPES} are allowed")]
@@ -188,7 +190,9 @@ mod tests {
         assert!(of(&["application/vnd.oci.image.INDEX.v1+json"]).wants(index, None));
         assert!(!of(&["application/vnd.oci.image.index"]).wants(index, None));
         assert!(of(&["application/vnd.oci.*"]).wants(index, None));
-        assert!(of(&["application/x", "application/vnd.example.sbom"]).wants(index, Some("application/vnd.example.sbom")));
+        assert!(
+            of(&["application/x", "application/vnd.example.sbom"]).wants(index, Some("application/vnd.example.sbom"))
+        );
         assert!(!of(&["é*"]).wants("e", None));
         assert_eq!(of(&["a b"]).check(), Err(SpecError::Type("a b".into())));
         assert_eq!(of(&[""]).check(), Err(SpecError::Type(String::new())));

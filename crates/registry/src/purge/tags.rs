@@ -54,7 +54,8 @@ impl Run<'_> {
         if let Some(pattern) = repository.tags.clone() {
             let place = format!("tags of {}", repository.name);
             let limit = self.spec.filter_timeout();
-            let found = matching(place, limit, page, move |item: &TagItem| Ok(pattern.matches(&item.name)?.then_some(())));
+            let found =
+                matching(place, limit, page, move |item: &TagItem| Ok(pattern.matches(&item.name)?.then_some(())));
             page = found.await?.into_iter().map(|(item, ())| item).collect();
         }
         if let Some(used_before) = self.bounds.used_before {

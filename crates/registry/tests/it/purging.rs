@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use proptest::prelude::*;
 use wharf_model::{Clock as _, Digest, LocksChange, RepositoryName};
 use wharf_registry::{
-    FilterError, Page, PurgeError, PurgeEvent, PurgeReport, PurgeSpec, PurgeState, PurgeStopped, PurgeWatch, PutManifest,
-    Sight, SpecError, Target, Untagged, Unwatched,
+    FilterError, Page, PurgeError, PurgeEvent, PurgeReport, PurgeSpec, PurgeState, PurgeStopped, PurgeWatch,
+    PutManifest, Sight, SpecError, Target, Untagged, Unwatched,
 };
 
 use crate::world::{IMAGE, INDEX, World, image, index};
@@ -40,7 +40,8 @@ impl World {
                     wharf_metadata::attributes::list_names(c, found).await
                 })
             });
-            let (manifests, tags): (Vec<String>, Vec<String>) = read.await.map_err(|e: wharf_metadata::Error| e).unwrap();
+            let (manifests, tags): (Vec<String>, Vec<String>) =
+                read.await.map_err(|e: wharf_metadata::Error| e).unwrap();
             all.extend(manifests.iter().map(|digest| format!("{name}@{digest}")));
             all.extend(tags.iter().map(|tag| format!("{name}:{tag}")));
         }
@@ -104,7 +105,9 @@ async fn old_tags_that_match_go_and_their_manifests_stay() {
 async fn the_newest_of_those_that_would_go_are_kept_in_each_repository() {
     let world = World::new().await;
     for number in 1..=5 {
-        for (repository, tag) in [("a", format!("ci-{number}")), ("a", format!("v{number}")), ("b", format!("ci-{number}"))] {
+        for (repository, tag) in
+            [("a", format!("ci-{number}")), ("a", format!("v{number}")), ("b", format!("ci-{number}"))]
+        {
             world.push(repository, &tag).await;
             world.clock.advance(HOUR);
         }
@@ -222,6 +225,7 @@ async fn a_million_pages_are_gone_through_one_by_one() {
         content_type: Some(IMAGE.into()),
         bytes: bytes.into(),
         actor: "test".into(),
+        only_new: false,
     };
     let name: RepositoryName = "app".parse().unwrap();
     world.artifacts.put_manifest(Target { registry: &world.registry, repository: &name }, put).await.unwrap();
@@ -346,10 +350,8 @@ async fn furnish(world: &World) {
             world.push(repository, &format!("ci-{number}")).await;
             world.clock.advance(HOUR);
         }
-        let children = [
-            world.push_untagged(repository, "one", None).await,
-            world.push_untagged(repository, "two", None).await,
-        ];
+        let children =
+            [world.push_untagged(repository, "one", None).await, world.push_untagged(repository, "two", None).await];
         let inner = world.push_index(repository, None, &children, "inner").await;
         world.push_index(repository, Some("ci-multi"), &[inner], "outer").await;
         world.push(repository, "v1").await;
@@ -387,7 +389,9 @@ async fn a_purge_that_is_cut_off_anywhere_goes_on_to_the_same_end() {
         };
         assert!(runs > 1);
         assert_eq!(world.content().await, wanted, "cut every {step} events");
-        assert!(state.report.deleted_tags <= dry.deleted_tags && state.report.deleted_manifests <= dry.deleted_manifests);
+        assert!(
+            state.report.deleted_tags <= dry.deleted_tags && state.report.deleted_manifests <= dry.deleted_manifests
+        );
         assert_eq!(world.purge(&spec, false).await.deleted_manifests, 0, "there is nothing left to do");
     }
 }
@@ -395,7 +399,8 @@ async fn a_purge_that_is_cut_off_anywhere_goes_on_to_the_same_end() {
 async fn pull(world: &World, repository: &str, reference: &str) {
     let name: RepositoryName = repository.parse().unwrap();
     let target = Target { registry: &world.registry, repository: &name };
-    let found = world.artifacts.get_manifest(target, &reference.parse().unwrap(), Sight::Everything).await.unwrap().unwrap();
+    let found =
+        world.artifacts.get_manifest(target, &reference.parse().unwrap(), Sight::Everything).await.unwrap().unwrap();
     world.artifacts.note_pull(&found, false);
 }
 
@@ -440,7 +445,9 @@ fn reference(all: &[Made], spec: &PurgeSpec, cutoff: usize) -> (BTreeSet<String>
     let is_old = |number: usize| number < cutoff;
     let mut due: Vec<(usize, String)> = tags
         .iter()
-        .filter(|(name, (number, locked))| name.starts_with("ci") && is_old(*number) && (spec.include_locked || !locked))
+        .filter(|(name, (number, locked))| {
+            name.starts_with("ci") && is_old(*number) && (spec.include_locked || !locked)
+        })
         .map(|(name, (number, _))| (*number, name.clone()))
         .collect();
     due.sort();
@@ -452,8 +459,7 @@ fn reference(all: &[Made], spec: &PurgeSpec, cutoff: usize) -> (BTreeSet<String>
     if spec.untagged == Untagged::Stay {
         return (gone_tags, BTreeSet::new());
     }
-    let is_tagged =
-        |number: usize| tags.iter().any(|(name, (named, _))| *named == number && !gone_tags.contains(name));
+    let is_tagged = |number: usize| tags.iter().any(|(name, (named, _))| *named == number && !gone_tags.contains(name));
     let mut gone: BTreeSet<usize> = BTreeSet::new();
     let (mut spared, mut spared_until) = (0, None);
     loop {

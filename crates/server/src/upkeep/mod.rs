@@ -18,7 +18,7 @@ use crate::app::App;
 use crate::config::Config;
 use crate::tls::CertificateKeeper;
 
-pub(crate) use self::workers::workers;
+pub(crate) use self::workers::{importer, workers};
 
 /// The reconcilers of a server.
 pub(crate) struct Upkeep {
@@ -36,7 +36,10 @@ impl Upkeep {
         upkeep.collect_garbage(app, config);
         upkeep.remove_deleted_registries(app);
         upkeep.remove_deleted_repositories(app);
+        upkeep.settle_trash(app);
+        upkeep.purge_trash(app);
         upkeep.remove_untagged_manifests(app);
+        upkeep.start_due_purges(app);
         upkeep.describe_manifests(app);
         upkeep.flush_pulls(app);
         upkeep.count_bytes(app);

@@ -21,6 +21,12 @@ const REMOVE_EVERY: Duration = Duration::from_secs(5);
 /// How often untagged manifests are looked for that are due. Without retention that is one look at an empty index.
 const UNTAGGED_EVERY: Duration = Duration::from_secs(3);
 
+/// How often the trash is looked at for what has been there long enough.
+const PURGE_TRASH_EVERY: Duration = Duration::from_secs(5 * 60);
+
+/// How often purge policies are looked for whose time has come: schedules tell minutes.
+const DUE_PURGES_EVERY: Duration = Duration::from_secs(10);
+
 /// How often manifests are looked for whose platform is not known. There are none but those from before it was recorded, and
 /// those whose config could not be read.
 const DESCRIBE_EVERY: Duration = Duration::from_secs(60 * 60);
@@ -113,6 +119,34 @@ impl Upkeep {
         });
     }
 
+    pub(super) fn settle_trash(&self, app: &Arc<App>) {
+        let app = app.clone();
+        self.keep("write the books of the trash", REMOVE_EVERY, Arc::default(), move || {
+            let app = app.clone();
+            async move {
+                app.artifacts.settle_trash().await?;
+                Ok(())
+            }
+        });
+    }
+
+    pub(super) fn purge_trash(&self, app: &Arc<App>) {
+        let app = app.clone();
+        // At once, too: a server may have been off for days.
+        let poke = Arc::new(Notify::new());
+        poke.notify_one();
+        self.keep("empty the trash", PURGE_TRASH_EVERY, poke, move || {
+            let app = app.clone();
+            async move {
+                let purged = app.artifacts.purge_trash().await?;
+                if purged > 0 {
+                    tracing::info!(manifests = purged, "Removed {purged} manifests from the trash whose time was over");
+                }
+                Ok(())
+            }
+        });
+    }
+
     pub(super) fn remove_untagged_manifests(&self, app: &Arc<App>) {
         let app = app.clone();
         self.keep("remove untagged manifests that are due", UNTAGGED_EVERY, Arc::default(), move || {
@@ -121,6 +155,23 @@ impl Upkeep {
                 let removed = app.artifacts.remove_untagged_manifests().await?;
                 if removed > 0 {
                     tracing::info!(manifests = removed, "Removed {removed} untagged manifests that were due");
+                }
+                Ok(())
+            }
+        });
+    }
+
+    pub(super) fn start_due_purges(&self, app: &Arc<App>) {
+        let app = app.clone();
+        // At once, too: what was due while no server ran.
+        let poke = Arc::new(Notify::new());
+        poke.notify_one();
+        self.keep("start the purges that are due", DUE_PURGES_EVERY, poke, move || {
+            let app = app.clone();
+            async move {
+                let begun = app.artifacts.start_due_purges().await?;
+                if begun > 0 {
+                    tracing::info!(policies = begun, "Started {begun} purge policies");
                 }
                 Ok(())
             }
