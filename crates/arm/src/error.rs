@@ -92,6 +92,8 @@ codes! {
     UnAuthorizedForCredentialOperations BAD_REQUEST,
     FailedIdentityOperation BAD_REQUEST,
     InvalidImmutableProperty BAD_REQUEST,
+    ImportImageFailed BAD_REQUEST,
+    ImportImageCanceled CONFLICT,
     // Microsoft.Authorization.
     RoleAssignmentExists CONFLICT,
     RoleAssignmentNotFound NOT_FOUND,

@@ -103,6 +103,12 @@ impl LoginServers {
         is_loopback || in_domain || host.eq_ignore_ascii_case("localhost")
     }
 
+    /// The registry that calls itself `localhost:<port>`, if one does.
+    #[must_use]
+    pub fn local(&self) -> Option<&RegistryName> {
+        self.local.as_ref()
+    }
+
     /// The domain.
     #[must_use]
     pub fn domain(&self) -> &str {

@@ -30,3 +30,4 @@ pub use error::ImportError;
 pub use importer::Importer;
 pub use order::{ImportOrder, ImportSource, ImportTarget, SealedCredentials};
 pub use progress::ImportProgress;
+pub use wharf_upstream::UpstreamAddress;

@@ -1,6 +1,6 @@
 //! The wiring: from a configuration to the stores and the use cases on them.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use anyhow::{Context as _, bail};
 use wharf_blobs::{BlobStore, FileStore};
@@ -10,6 +10,7 @@ use wharf_management::Management;
 use wharf_metadata::{Database, DatabaseUrl};
 use wharf_model::{Clock, RegistryName};
 use wharf_registry::{Artifacts, Settings};
+use wharf_upstream::Upstreams;
 
 use crate::config::Config;
 use crate::credentials::{CredentialsFile, RegistryCredentials};
@@ -35,6 +36,8 @@ pub(crate) struct App {
     pub(crate) installation: Installation,
     /// Tells the time.
     pub(crate) clock: Arc<dyn Clock>,
+    /// The way out to other registries, once somebody needs it.
+    upstreams: OnceLock<Upstreams>,
 }
 
 impl App {
@@ -101,7 +104,21 @@ impl App {
             Artifacts::new(database.clone(), blobs, clock.clone(), settings, &installation.upload_state_key);
         let login_servers = Arc::new(hosts.login_servers().clone());
         let management = Management::new(artifacts.clone(), identity.clone(), clock.clone(), login_servers);
-        Ok(Self { data, database, identity, artifacts, management, hosts, installation, clock })
+        let upstreams = OnceLock::new();
+        Ok(Self { data, database, identity, artifacts, management, hosts, installation, clock, upstreams })
+    }
+
+    /// The way out to other registries, which imports and the cache share.
+    ///
+    /// # Errors
+    /// When the certificates to be trusted cannot be read.
+    pub(crate) fn upstreams(&self, config: &Config) -> Result<Upstreams, anyhow::Error> {
+        if let Some(upstreams) = self.upstreams.get() {
+            return Ok(upstreams.clone());
+        }
+        let made = Upstreams::new(&egress(config), config.upstreams.settings()?);
+        let made = made.context("cannot prepare requests to other registries")?;
+        Ok(self.upstreams.get_or_init(|| made).clone())
     }
 
     /// Brings `credentials.json` up to date with the database.
@@ -138,9 +155,13 @@ async fn open_stores(
         create_secret_file(path).with_context(place)?;
     }
     let database = Database::open(&url).await.with_context(place)?;
-    let egress = Egress::new(config.allow_internal.iter().map(|range| range.0));
-    let identity = Identity::with_egress(database.clone(), sealing.clone(), clock.clone(), egress);
+    let identity = Identity::with_egress(database.clone(), sealing.clone(), clock.clone(), egress(config));
     Ok((database, sealing, identity))
+}
+
+/// The one way out to addresses that users name.
+fn egress(config: &Config) -> Egress {
+    Egress::new(config.allow_internal.iter().map(|range| range.0))
 }
 
 fn open_blobs(config: &Config, data: &DataDir) -> Result<Arc<dyn BlobStore>, anyhow::Error> {

@@ -141,7 +141,7 @@ async fn start(
     let upkeep = Upkeep::start(&app, config, certificates, cursor);
     // The data directory is locked: what an embedded database says is running was left by a server that is gone.
     let settings = RunnerSettings { is_alone: !app.database.is_shared(), ..RunnerSettings::default() };
-    let jobs = app.artifacts.jobs().start(workers(&app), settings);
+    let jobs = app.artifacts.jobs().start(workers(&app, config)?, settings);
     Ok(Started { app, server, connections, upkeep, jobs, stop_accepting })
 }
 

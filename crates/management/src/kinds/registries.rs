@@ -13,6 +13,7 @@
 
 mod credentials;
 mod identity;
+mod import;
 mod label;
 mod name;
 mod network;
@@ -216,6 +217,7 @@ impl Kind for Registries {
             REGENERATE_CREDENTIAL => credentials::regenerate(cx, call.resource()?, &call.body).await,
             GENERATE_CREDENTIALS => tokens::generate_credentials(cx, call).await,
             LIST_USAGES => usages::list(cx, call.resource()?).await,
+            IMPORT_IMAGE => import::begin(cx, call.resource()?, &call.body).await,
             // There are none beside the registry itself; `az acr show-endpoints` asks.
             REPLICATIONS => Ok(Answer::list(Vec::new())),
             PRIVATE_LINK_RESOURCES => private_link::show(cx, call.resource()?, call.tail.as_deref()),
@@ -289,6 +291,7 @@ const LIST_CREDENTIALS: &str = "listCredentials";
 const REGENERATE_CREDENTIAL: &str = "regenerateCredential";
 const GENERATE_CREDENTIALS: &str = "generateCredentials";
 const LIST_USAGES: &str = "listUsages";
+const IMPORT_IMAGE: &str = "importImage";
 const REPLICATIONS: &str = "replications";
 const PRIVATE_LINK_RESOURCES: &str = "privateLinkResources";
 
@@ -340,6 +343,15 @@ static ABOUT: About = About {
             has_tail: false,
             locked_by_read_only: true,
             summary: "Gives a token of the registry new passwords.",
+        },
+        Action {
+            method: Method::POST,
+            name: IMPORT_IMAGE,
+            at: ActionAt::Resource,
+            operation: "Microsoft.ContainerRegistry/registries/importImage/action",
+            has_tail: false,
+            locked_by_read_only: true,
+            summary: "Copies an artifact from another registry or repository into this one.",
         },
         Action {
             method: Method::GET,

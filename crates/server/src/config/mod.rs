@@ -14,6 +14,7 @@ mod log;
 mod private;
 mod storage;
 mod tls;
+mod upstream;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -32,6 +33,7 @@ pub(crate) use self::log::{AccessLog, LogConfig, LogFormat};
 pub(crate) use self::private::PrivateConfig;
 pub(crate) use self::storage::{Location, StorageConfig};
 pub(crate) use self::tls::TlsConfig;
+pub(crate) use self::upstream::UpstreamConfig;
 use crate::data_dir::{DataDir, ServerFile};
 
 /// The file that is read when `--config` is not given, if it exists.
@@ -60,6 +62,8 @@ pub(crate) struct Config {
     pub(crate) cors: CorsConfig,
     /// Internal addresses that addresses given by users may resolve to.
     pub(crate) allow_internal: Vec<Cidr>,
+    /// Other registries.
+    pub(crate) upstreams: UpstreamConfig,
     /// Where each key's value comes from.
     pub(crate) origins: BTreeMap<&'static str, Origin>,
 }
@@ -131,6 +135,8 @@ struct ConfigFile {
     gc: gc::GcSection,
     #[serde(default)]
     cors: cors::CorsSection,
+    #[serde(default)]
+    upstreams: upstream::UpstreamSection,
 }
 
 impl Config {
@@ -194,6 +200,7 @@ impl Config {
                 file.allow_internal,
                 Vec::new,
             ),
+            upstreams: UpstreamConfig::layer(&mut layers, file.upstreams),
             data,
             origins: layers.origins,
         };
@@ -212,6 +219,7 @@ impl Config {
         self.limits.validate(self)?;
         self.gc.validate(self)?;
         self.cors.validate(self)?;
+        self.upstreams.validate(self)?;
         self.storage.validate(self)
     }
 
@@ -259,6 +267,10 @@ impl Config {
             ("gc.grace_seconds", seconds(self.gc.grace)),
             ("gc.upload_ttl_seconds", seconds(self.gc.upload_ttl)),
             ("cors.allowed_origins", self.cors.allowed_origins.join(",")),
+            ("upstreams.plain_http", self.upstreams.plain_http_text()),
+            ("upstreams.ca", path(&self.upstreams.ca)),
+            ("upstreams.realms", self.upstreams.realms_text()),
+            ("upstreams.stall_timeout_seconds", seconds(self.upstreams.stall_timeout)),
         ];
         let origin = |key: &str| self.origins.get(key).unwrap_or(&Origin::Default).to_string();
         values.into_iter().map(|(key, value)| Entry { key, value, origin: origin(key) }).collect()
