@@ -3,6 +3,7 @@
 mod access;
 mod attributes;
 mod blobs;
+mod charts;
 mod exchange;
 mod headers;
 mod lists;
@@ -11,3 +12,4 @@ mod manifests;
 mod network;
 mod token;
 mod uploads;
+mod values;

@@ -24,6 +24,7 @@ macro_rules! all_engines {
 }
 
 mod attributes;
+mod charts;
 mod deployments;
 mod directory;
 mod engine;
@@ -38,3 +39,4 @@ mod sign_ins;
 mod sizes;
 mod suite;
 mod tokens;
+mod values;
