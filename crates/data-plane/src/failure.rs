@@ -4,16 +4,20 @@
 //! chain of causes, and the caller is told no more than that it happened.
 
 use std::error::Error as StdError;
+use std::time::Duration;
 
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use serde_json::{Value, json};
 use tracing::error;
+use uuid::Uuid;
 use wharf_identity::AuthError;
 use wharf_model::{Reference, error_chain};
 use wharf_oci::{Code, OciError, PageError, RouteError};
 use wharf_registry::{
-    AttributesError, ChartError, ContentError, DeleteBlobError, DeleteManifestError, DeleteRepositoryError, Locked, PutManifestError, RestoreError, TaggingError, UploadError, ValuesError,
+    AttributesError, ChartError, ContentError, DeleteBlobError, DeleteManifestError, DeleteRepositoryError, Locked,
+    PutManifestError, RestoreError, TaggingError, UploadError, ValuesError,
 };
+use wharf_replication::cache::CacheError;
 
 use crate::body::interrupted;
 use crate::request_id::RequestId;
@@ -130,6 +134,34 @@ impl From<ContentError> for Failure {
     }
 }
 
+impl Failure {
+    /// What the artifact cache could not give. The request's id is for whoever asks the operator why; what the other
+    /// registry said is in the log alone.
+    pub(crate) fn of_cache(error: CacheError, request_id: Uuid) -> Self {
+        let named = |code: Code, error: &CacheError| {
+            let text = format!("{error} (correlation ID: {request_id})");
+            Self::new(OciError::new(code).with_message(text))
+        };
+        let after = |seconds: Duration| (header::RETRY_AFTER, HeaderValue::from(seconds.as_secs().max(1)));
+        match &error {
+            CacheError::Throttled { retry_after, .. } => {
+                let (name, value) = after(*retry_after);
+                named(Code::TooManyRequests, &error).with_header(name, value)
+            }
+            CacheError::Unavailable { retry_after, .. } => {
+                let (name, value) = after(*retry_after);
+                named(Code::Unavailable, &error).with_header(name, value)
+            }
+            // Clients take 404 for what it is, and 401 or 403 for something about themselves.
+            CacheError::Refused { .. } => named(Code::ManifestUnknown, &error),
+            CacheError::Content(_) => match error {
+                CacheError::Content(error) => error.into(),
+                error => Self::of_ours(OciError::new(Code::Unknown), error),
+            },
+        }
+    }
+}
+
 impl From<AttributesError> for Failure {
     fn from(error: AttributesError) -> Self {
         match error {
@@ -189,9 +221,9 @@ impl From<PutManifestError> for Failure {
             | PutManifestError::ManifestsMissing { ref missing, .. } => {
                 Self::new(OciError::new(Code::ManifestBlobUnknown).with_detail(list(missing)))
             }
-            PutManifestError::Exists { .. } => {
-                Self::new(OciError::disallowed().with_status(StatusCode::PRECONDITION_FAILED).with_message(error.to_string()))
-            }
+            PutManifestError::Exists { .. } => Self::new(
+                OciError::disallowed().with_status(StatusCode::PRECONDITION_FAILED).with_message(error.to_string()),
+            ),
             PutManifestError::Changed { .. } => {
                 Self::new(OciError::disallowed().with_status(StatusCode::CONFLICT).with_message(error.to_string()))
             }

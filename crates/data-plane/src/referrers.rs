@@ -6,6 +6,7 @@ use wharf_oci::{Descriptor, Index, PageQuery, media_type};
 
 use crate::answer::{self, Answer};
 use crate::catalog::{items, next_link, page};
+use crate::failure::Failure;
 use crate::router::Call;
 
 /// A subject, or a repository, that does not exist has no referrers: that is 200 with an empty index, since 404 would mean
@@ -19,9 +20,10 @@ pub(crate) async fn list(call: &Call<'_>, repository: &RepositoryName, subject: 
             wharf_registry::Listing { items: Vec::new(), more: false }
         }
         _ => {
-            let target = call.target(repository);
-            let sight = call.sight(repository);
-            call.artifacts().list_referrers(target, subject, wanted.as_deref(), page(&query), sight).await?
+            let (sight, registry) = (call.sight(repository), &call.host.registry);
+            let listed =
+                call.cache().list_referrers(registry, repository, subject, wanted.as_deref(), page(&query), sight);
+            listed.await.map_err(|error| Failure::of_cache(error, call.request_id))?
         }
     };
     let filters: Vec<(&str, &str)> = wanted.iter().map(|wanted| ("artifactType", wanted.as_str())).collect();

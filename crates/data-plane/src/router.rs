@@ -6,20 +6,24 @@ use std::sync::Arc;
 use axum::body::Body;
 use http::request::Parts;
 use http::{Method, Request, Response};
+use uuid::Uuid;
 use wharf_identity::{Caller, Identity, may_see_quarantined};
 use wharf_metadata::RegistryRow;
 use wharf_model::{Client, RepositoryName};
 use wharf_oci::{Code, OciError, Route};
 use wharf_registry::{Artifacts, Sight, Target};
+use wharf_replication::cache::Cache;
 
 use crate::access::AccessInfo;
 use crate::answer::{self, Answer, Family};
 use crate::body::RequestBody;
 use crate::config::DataPlaneConfig;
+use crate::failure::Failure;
 use crate::memory::Memory;
 use crate::request_id::RequestId;
 use crate::{
-    attributes, base, blobs, catalog, charts, cors, deleted, exchange, guard, manifests, network, referrers, tags, token, uploads,
+    attributes, base, blobs, catalog, charts, cors, deleted, exchange, guard, manifests, network, referrers, tags,
+    token, uploads,
 };
 
 /// The registry protocol, for all registries. Clones share everything.
@@ -30,6 +34,7 @@ pub struct DataPlane(Arc<Plane>);
 pub(crate) struct Plane {
     pub(crate) artifacts: Artifacts,
     pub(crate) identity: Identity,
+    pub(crate) cache: Cache,
     pub(crate) config: DataPlaneConfig,
     /// What manifests on their way in may take.
     pub(crate) manifest_memory: Memory,
@@ -54,14 +59,16 @@ pub(crate) struct Call<'a> {
     pub(crate) host: &'a RequestHost,
     pub(crate) parts: &'a Parts,
     pub(crate) caller: &'a Caller,
+    /// The request's id, as its answer tells it.
+    pub(crate) request_id: Uuid,
 }
 
 impl DataPlane {
     /// Puts the use cases behind HTTP.
     #[must_use]
-    pub fn new(artifacts: Artifacts, identity: Identity, config: DataPlaneConfig) -> Self {
+    pub fn new(artifacts: Artifacts, identity: Identity, cache: Cache, config: DataPlaneConfig) -> Self {
         let manifest_memory = Memory::new(config.manifests_in_flight_bytes);
-        Self(Arc::new(Plane { artifacts, identity, config, manifest_memory }))
+        Self(Arc::new(Plane { artifacts, identity, cache, config, manifest_memory }))
     }
 
     /// Answers a request for a registry. Paths that are none of the protocol's are answered by 404.
@@ -157,7 +164,7 @@ async fn answer(
     }
     let caller = guard::admit(plane, host, parts, &route).await?;
     access.set_caller(caller.clone());
-    let call = Call { plane, host, parts, caller: &caller };
+    let call = Call { plane, host, parts, caller: &caller, request_id: access.request_id };
     match route {
         Route::Base | Route::Token | Route::Exchange => Ok(base::get()),
         Route::Catalog | Route::ListRepositories => catalog::list(&call).await,
@@ -228,6 +235,27 @@ async fn answer(
 impl Call<'_> {
     pub(crate) fn artifacts(&self) -> &Artifacts {
         &self.plane.artifacts
+    }
+
+    /// Whether the caller may push, also into what the artifact cache fills.
+    pub(crate) fn may_push_into_cache(&self, repository: &RepositoryName) -> bool {
+        self.host.registry.settings.writable_cache_repositories && guard::may_push(self.caller, repository)
+    }
+
+    /// Refuses a push into what the artifact cache fills.
+    pub(crate) async fn refuse_push_into_cache(&self, repository: &RepositoryName) -> Result<(), Failure> {
+        let found = self.cache().find_rule_against_push(&self.host.registry, repository).await;
+        match found.map_err(|error| Failure::of_cache(error, self.request_id))? {
+            None => Ok(()),
+            Some(rule) => Err(Failure::new(OciError::disallowed().with_message(format!(
+                "the repository {repository} is filled by the cache rule '{rule}' and takes no pushes; the registry's \
+                 writableCacheRepos can allow them"
+            )))),
+        }
+    }
+
+    pub(crate) fn cache(&self) -> &Cache {
+        &self.plane.cache
     }
 
     pub(crate) fn target<'r>(&'r self, repository: &'r RepositoryName) -> Target<'r> {

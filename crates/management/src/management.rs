@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::OnceCell;
@@ -12,6 +12,7 @@ use wharf_identity::Identity;
 use wharf_metadata::{Connection, Database, Work, subscriptions};
 use wharf_model::{Clock, LoginServers, ResourceId};
 use wharf_registry::Artifacts;
+use wharf_replication::cache::Cache;
 
 use crate::catalogue::{Catalogue, Entry};
 use crate::cx::{Actor, Cx};
@@ -30,6 +31,8 @@ struct Plane {
     catalogue: Catalogue,
     tenant: OnceCell<Uuid>,
     patience: Duration,
+    /// The artifact cache, where there is one.
+    cache: OnceLock<Cache>,
     /// Subscriptions that are known to be there; none is ever removed.
     subscriptions: Mutex<HashSet<Uuid>>,
 }
@@ -64,6 +67,7 @@ impl Management {
             catalogue,
             tenant: OnceCell::new(),
             patience,
+            cache: OnceLock::new(),
             subscriptions: Mutex::default(),
         }))
     }
@@ -90,6 +94,17 @@ impl Management {
     #[must_use]
     pub fn login_servers(&self) -> &LoginServers {
         &self.0.login_servers
+    }
+
+    /// Lets the artifact cache hear of rules that change, and try credential sets.
+    pub fn use_cache(&self, cache: Cache) {
+        // The first stays: there is one in a process.
+        let _ = self.0.cache.set(cache);
+    }
+
+    /// The artifact cache; a command has none.
+    pub(crate) fn cache(&self) -> Option<&Cache> {
+        self.0.cache.get()
     }
 
     /// A request that did not come over HTTP.

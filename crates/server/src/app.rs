@@ -5,11 +5,13 @@ use std::sync::{Arc, OnceLock};
 use anyhow::{Context as _, bail};
 use wharf_blobs::{BlobStore, FileStore};
 use wharf_egress::Egress;
+use wharf_identity::secrets::{Environment, Secrets};
 use wharf_identity::{Identity, SealingKey};
 use wharf_management::Management;
 use wharf_metadata::{Database, DatabaseUrl};
 use wharf_model::{Clock, RegistryName};
 use wharf_registry::{Artifacts, Settings};
+use wharf_replication::cache::Cache;
 use wharf_upstream::Upstreams;
 
 use crate::config::Config;
@@ -36,8 +38,12 @@ pub(crate) struct App {
     pub(crate) installation: Installation,
     /// Tells the time.
     pub(crate) clock: Arc<dyn Clock>,
+    /// What stands for secrets that resources name.
+    pub(crate) secrets: Secrets,
     /// The way out to other registries, once somebody needs it.
     upstreams: OnceLock<Upstreams>,
+    /// The artifact cache, once somebody needs it.
+    cache: OnceLock<Cache>,
 }
 
 impl App {
@@ -62,7 +68,7 @@ impl App {
                 Installation::load(&database, &sealing).await?.context("the installation is gone again")?
             }
         };
-        let app = Self::put_together(config, hosts, data, database, identity, installation, clock)?;
+        let app = Self::put_together(config, hosts, data, (database, sealing, identity), installation, clock)?;
         app.installation.furnish(&app.management, presets).await?;
         Ok(app)
     }
@@ -85,15 +91,14 @@ impl App {
         }
         let (database, sealing, identity) = open_stores(config, &data, &clock).await?;
         let installation = Installation::load(&database, &sealing).await?.with_context(nothing_here)?;
-        Self::put_together(config, Hosts::of(config), data, database, identity, installation, clock)
+        Self::put_together(config, Hosts::of(config), data, (database, sealing, identity), installation, clock)
     }
 
     fn put_together(
         config: &Config,
         hosts: Hosts,
         data: DataDir,
-        database: Database,
-        identity: Identity,
+        (database, sealing, identity): (Database, Arc<SealingKey>, Identity),
         installation: Installation,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, anyhow::Error> {
@@ -104,8 +109,35 @@ impl App {
             Artifacts::new(database.clone(), blobs, clock.clone(), settings, &installation.upload_state_key);
         let login_servers = Arc::new(hosts.login_servers().clone());
         let management = Management::new(artifacts.clone(), identity.clone(), clock.clone(), login_servers);
-        let upstreams = OnceLock::new();
-        Ok(Self { data, database, identity, artifacts, management, hosts, installation, clock, upstreams })
+        let environment: Environment = Arc::new(|name| std::env::var(name).ok());
+        let secrets = Secrets::new(database.clone(), sealing, config.secrets.directory.clone(), environment);
+        Ok(Self {
+            data,
+            database,
+            identity,
+            artifacts,
+            management,
+            hosts,
+            installation,
+            clock,
+            secrets,
+            upstreams: OnceLock::new(),
+            cache: OnceLock::new(),
+        })
+    }
+
+    /// The artifact cache, of which the management plane hears too.
+    ///
+    /// # Errors
+    /// When the way out to other registries cannot be prepared.
+    pub(crate) fn cache(&self, config: &Config) -> Result<Cache, anyhow::Error> {
+        let upstreams = self.upstreams(config)?;
+        let cache = self.cache.get_or_init(|| {
+            let (artifacts, secrets) = (self.artifacts.clone(), self.secrets.clone());
+            Cache::new(artifacts, upstreams, secrets, self.clock.clone(), config.cache.settings())
+        });
+        self.management.use_cache(cache.clone());
+        Ok(cache.clone())
     }
 
     /// The way out to other registries, which imports and the cache share.

@@ -12,6 +12,7 @@ use wharf_graph::Graph;
 use wharf_login::Login;
 use wharf_metadata::{RegistryRow, settings};
 use wharf_model::{AccessNote, RegistryName, RequestContext};
+use wharf_replication::cache::Cache;
 
 use crate::app::App;
 use crate::config::Config;
@@ -38,14 +39,14 @@ const PATIENCE: Duration = Duration::from_secs(3);
 
 impl Planes {
     /// Puts the planes on the stores.
-    pub(crate) fn new(app: Arc<App>, config: &Config) -> Self {
+    pub(crate) fn new(app: Arc<App>, cache: Cache, config: &Config) -> Self {
         let settings = DataPlaneConfig {
             idle_timeout: config.limits.stall_timeout,
             allowed_origins: config.cors.allowed_origins.clone(),
             management_audiences: management_audiences(&app.hosts),
             ..DataPlaneConfig::default()
         };
-        let data_plane = DataPlane::new(app.artifacts.clone(), app.identity.clone(), settings);
+        let data_plane = DataPlane::new(app.artifacts.clone(), app.identity.clone(), cache, settings);
         let login_servers = Arc::new(app.hosts.login_servers().clone());
         let graph = Graph::new(app.identity.clone(), app.database.clone(), app.clock.clone(), login_servers);
         let login = Login::new(app.identity.clone(), app.hosts.domain().to_string());

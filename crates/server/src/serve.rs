@@ -122,7 +122,7 @@ async fn start(
     }
 
     let cursor = app.artifacts.last_change().await.context("cannot read the change log")?;
-    let plane = Planes::new(app.clone(), config);
+    let plane = Planes::new(app.clone(), app.cache(config)?, config);
     let site = Site {
         hosts: app.hosts.clone(),
         proxies: Proxies::new(config.private.trusted_proxies.iter().map(|range| range.0).collect()),

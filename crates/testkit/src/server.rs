@@ -13,6 +13,7 @@ use uuid::Builder;
 use wharf_blobs::FileStore;
 use wharf_data_plane::{DataPlane, DataPlaneConfig, RequestHost};
 use wharf_graph::Graph;
+use wharf_identity::secrets::Secrets;
 use wharf_identity::{Egress, Identity, PrincipalGrant, SealingKey, SignedIn, SystemRandom, TokenStyle};
 use wharf_jobs::{Runner, RunnerSettings};
 use wharf_login::Login;
@@ -23,6 +24,7 @@ use wharf_model::{
     Action, Clock, FakeClock, LoginServers, PrincipalId, RegistryName, RegistryUid, ResourceId, Timestamp,
 };
 use wharf_registry::{Artifacts, Settings};
+use wharf_replication::cache::{Cache, CacheSettings};
 use wharf_upstream::{UpstreamSettings, Upstreams};
 
 use crate::client::Client;
@@ -40,6 +42,7 @@ pub struct TestServer {
     owner: PrincipalId,
     artifacts: Artifacts,
     identity: Identity,
+    cache: Cache,
     clock: Arc<FakeClock>,
     base_url: Option<String>,
     uids: AtomicU64,
@@ -55,6 +58,8 @@ pub struct Options {
     pub settings: Settings,
     /// The settings of the data plane.
     pub data_plane: DataPlaneConfig,
+    /// The settings of the artifact cache.
+    pub cache: CacheSettings,
     /// Which internal addresses other registries may be at; none by default.
     pub egress: Egress,
     /// The settings of other registries.
@@ -93,16 +98,19 @@ impl TestServer {
         let blobs = FileStore::open(directory.path().join("blobs")).expect("a new blob store can be opened");
         let clock = Arc::new(FakeClock::at(Timestamp::from_unix_seconds(1_790_000_000)));
         let sealing = Arc::new(SealingKey::ephemeral(&SystemRandom));
-        let identity = Identity::new(database.clone(), sealing, clock.clone());
+        let identity = Identity::new(database.clone(), sealing.clone(), clock.clone());
+        let secrets = Secrets::new(database.clone(), sealing, None, Arc::new(|_| None));
         identity.start().await.expect("identity starts on a new database");
         let artifacts = Artifacts::new(database, Arc::new(blobs), clock.clone(), options.settings, &[7; 32]);
-        let plane = DataPlane::new(artifacts.clone(), identity.clone(), options.data_plane);
         let login_servers = Arc::new(LoginServers::new("example.com", 443, None));
         let management = Management::new(artifacts.clone(), identity.clone(), clock.clone(), login_servers.clone());
         let graph = Graph::new(identity.clone(), artifacts.database().clone(), clock.clone(), login_servers);
         let login = Login::new(identity.clone(), "example.com");
         let owner = installation::create(&management, clock.now()).await;
         let upstreams = Upstreams::new(&options.egress, options.upstreams).expect("a client can be set up");
+        let cache = Cache::new(artifacts.clone(), upstreams.clone(), secrets, clock.clone(), options.cache);
+        management.use_cache(cache.clone());
+        let plane = DataPlane::new(artifacts.clone(), identity.clone(), cache.clone(), options.data_plane);
         let workers = workers(&artifacts, &identity, &management, &upstreams, &(clock.clone() as Arc<dyn Clock>));
         let runner = artifacts.jobs().start(workers, RunnerSettings::default());
         let base_url = options.base_url;
@@ -115,6 +123,7 @@ impl TestServer {
             owner,
             artifacts,
             identity,
+            cache,
             clock,
             base_url,
             uids,
@@ -312,6 +321,12 @@ impl TestServer {
     #[must_use]
     pub fn identity(&self) -> &Identity {
         &self.identity
+    }
+
+    /// The artifact cache.
+    #[must_use]
+    pub fn cache(&self) -> &Cache {
+        &self.cache
     }
 
     /// The installation's clock.

@@ -4,9 +4,11 @@ use std::ops::Range;
 
 use axum::body::Body;
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
+use wharf_blobs::SendfileQueue;
 use wharf_model::{Digest, RepositoryName};
 use wharf_oci::{ByteRange, Code, OciError, header as oci_header};
 use wharf_registry::BlobContent;
+use wharf_replication::cache::{CachedBlob, CachedBlobInfo};
 
 use crate::answer::{self, Answer};
 use crate::body::BlobBody;
@@ -19,10 +21,11 @@ pub(crate) async fn get(call: &Call<'_>, repository: &RepositoryName, digest: &D
     if call.is_head() {
         return head(call, repository, digest).await;
     }
-    let found = call.artifacts().open_blob(call.target(repository), digest, call.sight(repository)).await?;
+    let found = call.cache().get_blob(&call.host.registry, repository, digest, call.sight(repository)).await;
+    let found = found.map_err(|error| Failure::of_cache(error, call.request_id))?;
     let content = found.ok_or(OciError::new(Code::BlobUnknown))?;
-    let size = content.size();
     let etag = answer::etag(digest);
+    let Some(size) = content.size_bytes() else { return Ok(send_unmeasured(content, digest, etag)) };
     if answer::is_not_modified(&call.parts.headers, &etag) {
         let mut response = answer::status(StatusCode::NOT_MODIFIED);
         response.headers_mut().insert(&oci_header::DOCKER_CONTENT_DIGEST, answer::digest_value(digest));
@@ -32,14 +35,14 @@ pub(crate) async fn get(call: &Call<'_>, repository: &RepositoryName, digest: &D
     match wanted_range(&call.parts.headers, &etag, size) {
         ByteRange::Whole => {
             let mut response = describe(StatusCode::OK, digest, etag, size);
-            *response.body_mut() = stream(content, 0..size);
+            *response.body_mut() = stream(call, content, 0..size);
             Ok(response)
         }
         ByteRange::Part(part) => {
             let mut response = describe(StatusCode::PARTIAL_CONTENT, digest, etag, part.end - part.start);
             let content_range = format!("bytes {}-{}/{size}", part.start, part.end - 1);
             response.headers_mut().insert(header::CONTENT_RANGE, answer::value(content_range));
-            *response.body_mut() = stream(content, part);
+            *response.body_mut() = stream(call, content, part);
             Ok(response)
         }
         ByteRange::Unsatisfiable => {
@@ -51,20 +54,41 @@ pub(crate) async fn get(call: &Call<'_>, repository: &RepositoryName, digest: &D
 
 /// A client that may push asks before it uploads, and will not upload what it finds: so the blob is kept for it.
 async fn head(call: &Call<'_>, repository: &RepositoryName, digest: &Digest) -> Answer {
-    let target = call.target(repository);
-    let found = if may_push(call.caller, repository) {
-        call.artifacts().renew_blob(target, digest).await?
+    let (registry, sight) = (&call.host.registry, call.sight(repository));
+    let found = if !may_push(call.caller, repository) {
+        call.cache().find_blob(registry, repository, digest, sight).await
+    } else if let Some(blob) = call.artifacts().renew_blob(call.target(repository), digest).await? {
+        Ok(Some(CachedBlobInfo { size_bytes: Some(blob.size_bytes) }))
+    } else if call.may_push_into_cache(repository) {
+        // What is elsewhere would not be sent by who wants to push it.
+        Ok(None)
     } else {
-        call.artifacts().find_blob(target, digest, call.sight(repository)).await?
+        call.cache().find_blob_elsewhere(registry, repository, digest, sight).await
     };
-    let blob = found.ok_or(OciError::new(Code::BlobUnknown))?;
+    let found = found.map_err(|error| Failure::of_cache(error, call.request_id))?;
+    let size_bytes = found.ok_or(OciError::new(Code::BlobUnknown))?.size_bytes;
     let etag = answer::etag(digest);
     if answer::is_not_modified(&call.parts.headers, &etag) {
         let mut response = answer::status(StatusCode::NOT_MODIFIED);
         response.headers_mut().insert(header::ETAG, etag);
         return Ok(response);
     }
-    Ok(describe(StatusCode::OK, digest, etag, blob.size_bytes))
+    let mut response = describe(StatusCode::OK, digest, etag, size_bytes.unwrap_or(0));
+    if size_bytes.is_none() {
+        response.headers_mut().remove(header::CONTENT_LENGTH);
+    }
+    Ok(response)
+}
+
+/// A blob that comes from a registry that does not say how large it is.
+fn send_unmeasured(content: CachedBlob, digest: &Digest, etag: HeaderValue) -> Response<Body> {
+    let mut response = describe(StatusCode::OK, digest, etag, 0);
+    response.headers_mut().remove(header::CONTENT_LENGTH);
+    response.headers_mut().remove(header::ACCEPT_RANGES);
+    if let CachedBlob::Arriving(arriving) = content {
+        *response.body_mut() = Body::from_stream(Box::pin(arriving.stream_to_the_end()));
+    }
+    response
 }
 
 fn describe(status: StatusCode, digest: &Digest, etag: HeaderValue, length: u64) -> Response<Body> {
@@ -88,7 +112,11 @@ fn wanted_range(headers: &HeaderMap, etag: &HeaderValue, size: u64) -> ByteRange
     ByteRange::parse(range, size)
 }
 
-fn stream(content: BlobContent, range: Range<u64>) -> Body {
+fn stream(call: &Call<'_>, content: CachedBlob, range: Range<u64>) -> Body {
+    let content = match content {
+        CachedBlob::Here(content) => content,
+        CachedBlob::Arriving(arriving) => return Body::new(BlobBody::new(arriving.stream(range))),
+    };
     match content {
         BlobContent::Inline(bytes) => {
             let inside = "the range lies inside the blob, and the blob in memory";
@@ -96,6 +124,9 @@ fn stream(content: BlobContent, range: Range<u64>) -> Body {
             let end = usize::try_from(range.end).expect(inside);
             Body::from(bytes.slice(start..end))
         }
-        BlobContent::Stored(blob) => Body::new(BlobBody::new(blob.stream(range))),
+        BlobContent::Stored(blob) => Body::new(BlobBody::new(match call.parts.extensions.get::<SendfileQueue>() {
+            Some(queue) => blob.send(range, queue.clone()),
+            None => blob.stream(range),
+        })),
     }
 }

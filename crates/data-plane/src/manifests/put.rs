@@ -23,6 +23,7 @@ pub(crate) async fn put(
     repository: &RepositoryName,
     reference: Reference,
 ) -> Answer {
+    call.refuse_push_into_cache(repository).await?;
     let tags = match &reference {
         Reference::Digest(_) => further_tags(call)?,
         Reference::Tag(_) => Vec::new(),

@@ -13,6 +13,7 @@ use crate::router::Call;
 
 /// Source: distribution-spec, "Pushing blobs" and "Mounting a blob from another repository".
 pub(crate) async fn start(call: &Call<'_>, body: &mut RequestBody, repository: &RepositoryName) -> Answer {
+    call.refuse_push_into_cache(repository).await?;
     if let Some(digest) = call.parameter("mount") {
         let digest: Digest = digest.parse().map_err(|_| invalid())?;
         if mount(call, repository, &digest).await? {

@@ -39,6 +39,17 @@ pub struct CachedBlobInfo {
     pub size_bytes: Option<u64>,
 }
 
+impl CachedBlob {
+    /// How many bytes it has, or will have; unknown where the other registry does not tell.
+    #[must_use]
+    pub fn size_bytes(&self) -> Option<u64> {
+        match self {
+            Self::Here(content) => Some(content.size()),
+            Self::Arriving(arriving) => arriving.size_bytes(),
+        }
+    }
+}
+
 impl ArrivingBlob {
     /// How many bytes it will have, if the other registry or a manifest told.
     #[must_use]
@@ -106,6 +117,20 @@ impl Cache {
         if let Some(info) = self.0.artifacts.find_blob(target, digest, sight).await? {
             return Ok(Some(CachedBlobInfo { size_bytes: Some(info.size_bytes) }));
         }
+        self.find_blob_elsewhere(registry, repository, digest, sight).await
+    }
+
+    /// Finds a blob, which is not here, where a rule takes it from, without fetching it.
+    ///
+    /// # Errors
+    /// [`CacheError`].
+    pub async fn find_blob_elsewhere(
+        &self,
+        registry: &Arc<RegistryRow>,
+        repository: &RepositoryName,
+        digest: &Digest,
+        sight: Sight,
+    ) -> Result<Option<CachedBlobInfo>, CacheError> {
         let place = Place { registry: registry.clone(), repository: repository.clone() };
         let Some(route) = self.admit(&place).await? else { return Ok(None) };
         refuse_in_quarantine(&place, digest, sight)?;

@@ -4,6 +4,7 @@
 //! Each section of the file has a module of its own; the documentation of its fields is the reference. A configuration
 //! that is wrong anywhere is refused as a whole, with the key, its value's place and what would be right.
 
+mod cache;
 mod cors;
 mod egress;
 mod gc;
@@ -23,6 +24,7 @@ use anyhow::Context as _;
 use clap::ArgMatches;
 use serde::{Deserialize, Serialize};
 
+pub(crate) use self::cache::{CacheConfig, SecretsConfig};
 pub(crate) use self::cors::CorsConfig;
 pub(crate) use self::egress::Cidr;
 pub(crate) use self::gc::GcConfig;
@@ -64,6 +66,10 @@ pub(crate) struct Config {
     pub(crate) allow_internal: Vec<Cidr>,
     /// Other registries.
     pub(crate) upstreams: UpstreamConfig,
+    /// The artifact cache.
+    pub(crate) cache: CacheConfig,
+    /// Where secrets are that resources name.
+    pub(crate) secrets: SecretsConfig,
     /// Where each key's value comes from.
     pub(crate) origins: BTreeMap<&'static str, Origin>,
 }
@@ -137,6 +143,10 @@ struct ConfigFile {
     cors: cors::CorsSection,
     #[serde(default)]
     upstreams: upstream::UpstreamSection,
+    #[serde(default)]
+    cache: cache::CacheSection,
+    #[serde(default)]
+    secrets: cache::SecretsSection,
 }
 
 impl Config {
@@ -201,6 +211,8 @@ impl Config {
                 Vec::new,
             ),
             upstreams: UpstreamConfig::layer(&mut layers, file.upstreams),
+            cache: CacheConfig::layer(&mut layers, file.cache),
+            secrets: SecretsConfig::layer(&mut layers, file.secrets),
             data,
             origins: layers.origins,
         };
@@ -220,6 +232,7 @@ impl Config {
         self.gc.validate(self)?;
         self.cors.validate(self)?;
         self.upstreams.validate(self)?;
+        self.cache.validate(self)?;
         self.storage.validate(self)
     }
 
@@ -271,6 +284,9 @@ impl Config {
             ("upstreams.ca", path(&self.upstreams.ca)),
             ("upstreams.realms", self.upstreams.realms_text()),
             ("upstreams.stall_timeout_seconds", seconds(self.upstreams.stall_timeout)),
+            ("cache.fresh_seconds", seconds(self.cache.fresh_for)),
+            ("cache.max_bytes", self.cache.max_bytes.map_or_else(String::new, |bytes| bytes.to_string())),
+            ("secrets.directory", path(&self.secrets.directory)),
         ];
         let origin = |key: &str| self.origins.get(key).unwrap_or(&Origin::Default).to_string();
         values.into_iter().map(|(key, value)| Entry { key, value, origin: origin(key) }).collect()

@@ -43,6 +43,7 @@ impl Upkeep {
         upkeep.describe_manifests(app);
         upkeep.flush_pulls(app);
         upkeep.count_bytes(app);
+        upkeep.hold_the_cache_to_its_size(app, config);
         upkeep.close_idle_uploads(app);
         upkeep.rotate_keys(app);
         upkeep.forget_sign_ins(app);

@@ -37,6 +37,9 @@ const PULLS_EVERY: Duration = Duration::from_secs(5);
 /// How often blobs that came and went are counted.
 const BYTES_EVERY: Duration = Duration::from_secs(3);
 
+/// How often the artifact cache is held to its size.
+const EVICT_EVERY: Duration = Duration::from_secs(60);
+
 /// How often upload sessions are looked at that nobody writes to.
 const IDLE_EVERY: Duration = Duration::from_secs(60);
 
@@ -208,6 +211,29 @@ impl Upkeep {
         self.keep("count the bytes of repositories", BYTES_EVERY, Arc::default(), move || {
             let app = app.clone();
             async move { Ok(app.artifacts.count_bytes().await?) }
+        });
+    }
+
+    pub(super) fn hold_the_cache_to_its_size(&self, app: &Arc<App>, config: &Config) {
+        if config.cache.max_bytes.is_none() {
+            return;
+        }
+        // What serves has made it.
+        let Ok(cache) = app.cache(config) else { return };
+        self.keep("hold the artifact cache to its size", EVICT_EVERY, Arc::default(), move || {
+            let cache = cache.clone();
+            async move {
+                let report = cache.evict().await?;
+                if report.removed_manifests > 0 {
+                    let (removed_manifests, size_bytes) = (report.removed_manifests, report.size_bytes);
+                    tracing::info!(
+                        removed_manifests,
+                        size_bytes,
+                        "Removed {removed_manifests} manifests from the artifact cache, which took {size_bytes} bytes"
+                    );
+                }
+                Ok(())
+            }
         });
     }
 
