@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use wharf_metadata::registries;
-use wharf_registry::{DeleteBlobError, Page, Target};
+use wharf_registry::{DeleteBlobError, Page, Sight, Target};
 
 use crate::world::{IMAGE, World, image};
 
@@ -87,7 +87,7 @@ async fn a_blob_in_use_is_not_deleted_and_a_deleted_one_is_gone_from_its_reposit
     world.artifacts.delete_blob(two, &digest, "test").await.unwrap();
     assert!(world.read_blob("one", &digest).await.is_some());
     assert!(world.read_blob("two", &digest).await.is_none());
-    assert!(world.artifacts.find_blob(two, &digest).await.unwrap().is_none());
+    assert!(world.artifacts.find_blob(two, &digest, Sight::Everything).await.unwrap().is_none());
     let again = world.artifacts.delete_blob(two, &digest, "test").await.unwrap_err();
     assert!(matches!(again, DeleteBlobError::Unknown { .. }));
 }
@@ -118,6 +118,7 @@ async fn what_a_deleted_registry_held_goes_while_nobody_sees_it() {
         }
     }
     let (id, name) = (world.registry.id, world.registry.name.clone());
+    world.artifacts.count_bytes().await.unwrap();
     assert!(world.artifacts.registry_size(id).await.unwrap() > 0);
     let database = world.artifacts.database().clone();
     let at = wharf_model::Clock::now(world.clock.as_ref());

@@ -1,7 +1,7 @@
 //! Pushing manifests: what is refused, and what many at once do.
 
 use wharf_model::{Algorithm, Digest};
-use wharf_registry::{Page, PutManifestError, Target};
+use wharf_registry::{Page, PutManifestError, Sight, Target};
 
 use crate::world::{IMAGE, INDEX, World, image, index};
 
@@ -100,7 +100,7 @@ async fn parallel_attachments_are_all_listed_in_pages_with_those_of_old_clients(
     loop {
         let last = all.last().map(|digest: &Digest| digest.as_str().to_owned());
         let page = Page { limit: 6, last };
-        let listing = world.artifacts.list_referrers(target, &subject, None, page).await.unwrap();
+        let listing = world.artifacts.list_referrers(target, &subject, None, page, Sight::Everything).await.unwrap();
         all.extend(listing.items.into_iter().map(|descriptor| descriptor.digest));
         if !listing.more {
             break;
@@ -110,7 +110,7 @@ async fn parallel_attachments_are_all_listed_in_pages_with_those_of_old_clients(
     assert!(all.is_sorted() && all.contains(&old));
     let page = Page { limit: 100, last: None };
     let kind = Some("application/vnd.example.signature");
-    let signatures = world.artifacts.list_referrers(target, &subject, kind, page).await.unwrap();
+    let signatures = world.artifacts.list_referrers(target, &subject, kind, page, Sight::Everything).await.unwrap();
     assert_eq!(signatures.items.len(), 20);
     assert!(signatures.items[0].annotations.as_ref().unwrap()["note"].as_str().unwrap().starts_with("sig"));
 }
@@ -131,7 +131,7 @@ async fn referrers_with_huge_annotations_come_in_small_pages_and_none_is_lost() 
     let (mut all, mut pages) = (Vec::new(), 0);
     loop {
         let last = all.last().map(|digest: &Digest| digest.as_str().to_owned());
-        let listing = world.artifacts.list_referrers(target, &subject, None, Page { limit: 1000, last }).await.unwrap();
+        let listing = world.artifacts.list_referrers(target, &subject, None, Page { limit: 1000, last }, Sight::Everything).await.unwrap();
         assert!(!listing.items.is_empty() && listing.items.len() <= 4);
         all.extend(listing.items.into_iter().map(|descriptor| descriptor.digest));
         pages += 1;

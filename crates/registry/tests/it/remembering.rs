@@ -2,7 +2,7 @@
 
 use crate::world::{IMAGE, World, image};
 use wharf_model::LocksChange;
-use wharf_registry::Target;
+use wharf_registry::{Sight, Target};
 
 #[tokio::test]
 async fn a_process_hears_what_another_one_changed() {
@@ -40,7 +40,7 @@ async fn a_blob_that_another_process_collected_can_be_pushed_again_and_is_there(
     let digest = world.push_blob("app", b"again and again").await;
     let name = "app".parse().unwrap();
     let target = Target { registry: &world.registry, repository: &name };
-    assert!(world.artifacts.find_blob(target, &digest).await.unwrap().is_some(), "remembered");
+    assert!(world.artifacts.find_blob(target, &digest, Sight::Everything).await.unwrap().is_some(), "remembered");
     world.again().await.collect_all().await;
     world.push_blob("app", b"again and again").await;
     assert!(world.artifacts.renew_blob(target, &digest).await.unwrap().is_some());
@@ -70,10 +70,10 @@ async fn a_process_hears_of_locks_that_another_one_set() {
                 _ => drop(world.artifacts.update_manifest(target, &digest, change, "test").await.unwrap()),
             }
             other.artifacts.follow_changes(cursor).await.unwrap();
-            let pulled = other.artifacts.get_manifest(target, &"v1".parse().unwrap()).await;
+            let pulled = other.artifacts.get_manifest(target, &"v1".parse().unwrap(), Sight::Everything).await;
             assert_eq!(pulled.is_ok(), read_enabled, "{what}");
             let is_open = read_enabled || what != "repository";
-            assert_eq!(other.artifacts.open_blob(target, &layer).await.is_ok(), is_open, "{what}");
+            assert_eq!(other.artifacts.open_blob(target, &layer, Sight::Everything).await.is_ok(), is_open, "{what}");
         }
     }
     let cursor = other.artifacts.last_change().await.unwrap();

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::stream;
 use wharf_model::{Algorithm, Digest};
-use wharf_registry::{BodyError, Target, UploadError};
+use wharf_registry::{BodyError, Sight, Target, UploadError};
 
 use crate::world::{World, body};
 
@@ -76,7 +76,7 @@ async fn a_wrong_digest_ends_the_session_and_leaves_no_bytes() {
     assert_eq!(world.files(), 1);
     assert!(world.artifacts.complete_upload(target, &state, None, body(b""), Some(0), &wrong).await.is_err());
     assert_eq!(world.files(), 0);
-    assert!(world.artifacts.find_blob(target, &wrong).await.unwrap().is_none());
+    assert!(world.artifacts.find_blob(target, &wrong, Sight::Everything).await.unwrap().is_none());
 }
 
 #[tokio::test]
@@ -270,7 +270,7 @@ async fn a_blob_that_was_cut_short_is_not_served_and_may_be_pushed_again() {
     let world = world.again().await;
     let name = "app".parse().unwrap();
     let target = Target { registry: &world.registry, repository: &name };
-    assert!(world.artifacts.open_blob(target, &digest).await.is_err());
+    assert!(world.artifacts.open_blob(target, &digest, Sight::Everything).await.is_err());
     assert_eq!(world.artifacts.renew_blob(target, &digest).await.unwrap(), None, "so that the client sends it");
     world.push_blob("app", &content).await;
     assert!(world.artifacts.renew_blob(target, &digest).await.unwrap().is_some());

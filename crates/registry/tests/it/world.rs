@@ -7,9 +7,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::stream;
 use wharf_blobs::FileStore;
-use wharf_metadata::{Database, DatabaseUrl, NewRegistry, RegistryRow, registries};
-use wharf_model::{Algorithm, Digest, FakeClock, Reference, RegistryUid, RepositoryName, Timestamp};
-use wharf_registry::{Artifacts, BlobContent, BodyError, PutManifest, PutManifestError, PutOutcome, Settings, Target};
+use wharf_metadata::registries::RegistryChange;
+use wharf_metadata::{Database, DatabaseUrl, NewRegistry, RegistryRow, RegistrySettings, registries};
+use wharf_model::{Algorithm, Clock as _, Digest, FakeClock, Reference, RegistryUid, RepositoryName, Timestamp};
+use wharf_registry::{
+    Artifacts, BlobContent, BodyError, PutManifest, PutManifestError, PutOutcome, Settings, Sight, Target,
+};
 
 pub(crate) const IMAGE: &str = "application/vnd.oci.image.manifest.v1+json";
 pub(crate) const INDEX: &str = "application/vnd.oci.image.index.v1+json";
@@ -42,6 +45,20 @@ impl World {
         database.write(move |c| Box::pin(async move { registries::insert(c, &new).await })).await.unwrap();
         let registry = artifacts.find_registry(&"contoso".parse().unwrap()).await.unwrap().unwrap();
         Self { artifacts, clock, registry: (*registry).clone(), directory }
+    }
+
+    /// Changes the policies of the registry.
+    pub(crate) async fn set_policies(&mut self, change: impl FnOnce(&mut RegistrySettings)) {
+        let mut changed = RegistryChange::from(&self.registry);
+        change(&mut changed.settings);
+        let (id, now) = (self.registry.id, self.clock.now());
+        let database = self.artifacts.database();
+        let write =
+            database.write(move |c| Box::pin(async move { registries::update(c, id, &changed, "test", now).await }));
+        write.await.unwrap();
+        self.artifacts.forget_registry(&self.registry.name);
+        let row = self.artifacts.find_registry(&self.registry.name).await.unwrap().unwrap();
+        self.registry = (*row).clone();
     }
 
     /// Another process on the same data, or this one after a restart.
@@ -89,7 +106,7 @@ impl World {
         use futures_util::StreamExt as _;
         let name = repository.parse().unwrap();
         let target = Target { registry: &self.registry, repository: &name };
-        match self.artifacts.open_blob(target, digest).await.unwrap()? {
+        match self.artifacts.open_blob(target, digest, Sight::Everything).await.unwrap()? {
             BlobContent::Inline(bytes) => Some(bytes.to_vec()),
             BlobContent::Stored(blob) => {
                 let size = blob.size();
@@ -137,7 +154,11 @@ impl World {
         let name = repository.parse().unwrap();
         let reference: Reference = reference.parse().unwrap();
         let target = Target { registry: &self.registry, repository: &name };
-        self.artifacts.get_manifest(target, &reference).await.unwrap().map(|manifest| manifest.bytes.to_vec())
+        self.artifacts
+            .get_manifest(target, &reference, Sight::Everything)
+            .await
+            .unwrap()
+            .map(|manifest| manifest.bytes.to_vec())
     }
 
     pub(crate) async fn delete(&self, repository: &str, reference: &str) -> bool {
