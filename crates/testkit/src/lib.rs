@@ -21,6 +21,7 @@ mod installation;
 mod response;
 mod server;
 mod service;
+mod upstream;
 mod workers;
 
 pub use chart::{chart, package};
@@ -29,3 +30,4 @@ pub use image::{Image, image, index};
 pub use response::TestResponse;
 pub use server::{Options, TestServer};
 pub use service::{Service, ServiceClient, ServiceResponse};
+pub use upstream::{Quirks, Seen, SignIn, Upstream};
