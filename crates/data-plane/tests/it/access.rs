@@ -1,5 +1,7 @@
 //! Walks every route with every kind of caller that must not get through.
 
+use std::time::Duration;
+
 use http::{Method, header};
 use wharf_model::{Action, Algorithm, Digest};
 use wharf_oci::{Endpoint, Need, ROUTES, Row};
@@ -7,9 +9,14 @@ use wharf_testkit::{Client, TestResponse, TestServer, image};
 
 /// A request to each route of the table: one that would succeed, or fail for another reason than access.
 async fn call(client: &Client<'_>, row: &Row, method: &str) -> TestResponse {
-    let digest = Digest::of(Algorithm::Sha256, b"");
-    // `match` without a wildcard: a new endpoint asks for its request here.
-    let path = match row.endpoint {
+    let path = path(row.endpoint, &Digest::of(Algorithm::Sha256, b""));
+    client.request(method.parse().unwrap(), &path).body("").await
+}
+
+/// A path to each endpoint in the repository `web`, with this digest where it takes one.
+pub(crate) fn path(endpoint: Endpoint, digest: &Digest) -> String {
+    // `match` without a wildcard: a new endpoint asks for its path here.
+    match endpoint {
         Endpoint::Base => "/v2/".to_owned(),
         Endpoint::Token => "/oauth2/token".to_owned(),
         Endpoint::Exchange => "/oauth2/exchange".to_owned(),
@@ -42,12 +49,10 @@ async fn call(client: &Client<'_>, row: &Row, method: &str) -> TestResponse {
         Endpoint::ListCharts => "/helm/v1/web/_charts".to_owned(),
         Endpoint::ListChartVersions | Endpoint::DeleteChart => "/helm/v1/web/_charts/chart".to_owned(),
         Endpoint::GetChartVersion => "/helm/v1/web/_charts/chart/1.0.0".to_owned(),
-        Endpoint::GetChartFile
-        | Endpoint::PutChartFile
-        | Endpoint::ReplaceChartFile
-        | Endpoint::DeleteChartFile => "/helm/v1/web/_blobs/chart-1.0.0.tgz".to_owned(),
-    };
-    client.request(method.parse().unwrap(), &path).body("").await
+        Endpoint::GetChartFile | Endpoint::PutChartFile | Endpoint::ReplaceChartFile | Endpoint::DeleteChartFile => {
+            "/helm/v1/web/_blobs/chart-1.0.0.tgz".to_owned()
+        }
+    }
 }
 
 fn every_call() -> impl Iterator<Item = (&'static Row, &'static str)> {
@@ -89,7 +94,8 @@ async fn wrong_credentials_are_refused_on_every_route_and_told_so() {
     ];
     for (what, client) in &clients {
         for (number, (row, method)) in every_call().filter(|(row, _)| row.need != Need::Nothing).enumerate() {
-            // From another address each time: whoever fails again and again is told to wait.
+            // From another address each time, and a little later: whoever fails again and again is told to wait.
+            server.advance(Duration::from_secs(5));
             let answer = call(&client.from(&format!("203.0.113.{number}")), row, method).await;
             assert_eq!(answer.status, 401, "{what}, {method} {}: {answer}", row.path);
             let challenge = answer.header("www-authenticate");

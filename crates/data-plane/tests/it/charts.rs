@@ -77,7 +77,7 @@ async fn a_chart_that_is_put_is_in_the_index_and_is_the_artifact_that_helm_pushe
     assert_eq!(admin.head("/helm/v1/repo/index.yaml").await.header("content-length"), answer.text().len().to_string());
 
     let file = admin.get("/helm/v1/repo/_blobs/web-1.0.0+build.1.tgz").await;
-    assert_eq!((file.status, file.header("content-type"), file.body), (200, "application/gzip", &package[..]));
+    assert_eq!((file.status, file.header("content-type"), &file.body[..]), (200, "application/gzip", &package[..]));
 
     let manifest = admin.get("/v2/repo/web/manifests/1.0.0_build.1").await;
     assert_eq!(manifest.json()["config"]["mediaType"], "application/vnd.cncf.helm.config.v1+json");
