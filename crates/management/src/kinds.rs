@@ -1,5 +1,7 @@
 //! The kinds that there are. A new one gets a file here and a line in [`all`].
 
+pub(crate) mod cache_rules;
+mod credential_sets;
 mod locks;
 mod purge_policies;
 pub(crate) mod registries;
@@ -22,5 +24,7 @@ pub(crate) fn all() -> Vec<Arc<dyn Kind>> {
         Arc::new(scope_maps::ScopeMaps),
         Arc::new(tokens::Tokens),
         Arc::new(purge_policies::PurgePolicies),
+        Arc::new(credential_sets::CredentialSets),
+        Arc::new(cache_rules::CacheRules),
     ]
 }

@@ -43,8 +43,9 @@ use std::time::Duration;
 use moka::sync::Cache as Memory;
 use tokio::sync::Semaphore;
 use wharf_identity::secrets::Secrets;
+use wharf_metadata::cache_rules::CredentialHealth;
 use wharf_metadata::{RegistryRow, cached};
-use wharf_model::{Clock, Digest, RegistryId, RepositoryName, Timestamp};
+use wharf_model::{Clock, Digest, RepositoryName, Timestamp};
 use wharf_oci::Descriptor;
 use wharf_registry::{Artifacts, Manifest, Target};
 use wharf_upstream::{UpstreamClient, Upstreams};
@@ -62,6 +63,8 @@ pub use self::evict::EvictReport;
 pub use self::follow::FollowError;
 pub use self::manifests::{CachedManifest, ManifestFacts, Want};
 pub use self::problem::CacheError;
+pub use wharf_upstream::UpstreamAddress as RegistryAddress;
+
 pub use self::rule::{ParseRuleError, Pattern, Source, check_sides, find_conflict};
 
 /// What may be set about the artifact cache.
@@ -100,6 +103,8 @@ struct Inner {
     /// Sizes of blobs, as manifests say that were handed out.
     sizes: Memory<String, u64>,
     referrers: Memory<String, Arc<AskedReferrers>>,
+    /// What came of trying credentials, by what was tried.
+    checks: Memory<String, CredentialHealth>,
     looking: Flights<Arc<Asked>>,
     fetching: Flights<Result<Arc<Manifest>, Problem>>,
     listing: Flights<Arc<AskedReferrers>>,
@@ -171,6 +176,7 @@ impl Cache {
             awaiting: Awaiting::default(),
             sizes: Memory::builder().max_capacity(100_000).time_to_live(hour).build(),
             referrers: Memory::builder().max_capacity(1_000).build(),
+            checks: Memory::builder().max_capacity(1_000).time_to_live(Duration::from_secs(60)).build(),
             looking: Flights::default(),
             fetching: Flights::default(),
             listing: Flights::default(),
@@ -179,11 +185,6 @@ impl Cache {
             ahead: Semaphore::new(AHEAD),
             tasks: Tasks::default(),
         }))
-    }
-
-    /// Forgets the rules of a registry, after this process changed them. Others hear of it by the change log.
-    pub fn forget_rules(&self, registry: RegistryId) {
-        self.0.rules.forget(registry);
     }
 
     /// Waits until nothing is being fetched.

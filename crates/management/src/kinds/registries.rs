@@ -12,7 +12,7 @@
 //! kept and shown if it matters to nobody's security that they do nothing; `docs/compatibility.md` lists them.
 
 mod credentials;
-mod identity;
+pub(crate) mod identity;
 mod import;
 mod label;
 mod name;

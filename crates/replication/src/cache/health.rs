@@ -20,7 +20,15 @@ impl Cache {
             Ok(Err(error)) => Some(error),
             Err(_) => Some(problem("LoginServerUnreachable", format!("{} did not answer in time", set.login_server))),
         };
-        CredentialHealth { checked_at: self.now(), error }
+        let health = CredentialHealth { checked_at: self.now(), error };
+        self.0.checks.insert(key(set), health.clone());
+        health
+    }
+
+    /// What came of the last attempt, if that was a moment ago.
+    #[must_use]
+    pub fn last_check(&self, set: &CredentialSetRow) -> Option<CredentialHealth> {
+        self.0.checks.get(&key(set))
     }
 
     /// The same in the background; what comes of it is noted for whoever looks next.
@@ -62,9 +70,13 @@ impl Cache {
     }
 }
 
+fn key(set: &CredentialSetRow) -> String {
+    format!("{} {} {}", set.login_server, set.username, set.password)
+}
+
 fn problem(code: &str, message: String) -> CredentialError {
     CredentialError { code: code.to_owned(), message }
 }
 
 /// How long is waited for an answer.
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(3);

@@ -78,11 +78,6 @@ impl Rules {
         self.known.write().unwrap_or_else(PoisonError::into_inner).insert(id, known.clone());
         Ok(known)
     }
-
-    /// Forgets the rules of a registry, after this process changed them.
-    pub(super) fn forget(&self, registry: RegistryId) {
-        self.known.write().unwrap_or_else(PoisonError::into_inner).remove(&registry);
-    }
 }
 
 impl Rule {
