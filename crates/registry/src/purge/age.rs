@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// A span of time, written as `2d3h6m`. Whole microseconds, 150 years at most.
+/// A span of time, written as `2d3h6m`. Whole milliseconds, 150 years at most.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Age(Duration);
 
@@ -48,8 +48,8 @@ impl FromStr for Age {
         if text.is_empty() || !total.is_finite() {
             return Err(wrong());
         }
-        let microseconds = (total.min(LONGEST_SECONDS) * 1e6).round();
-        Ok(Self(Duration::from_micros(microseconds as u64)))
+        let milliseconds = (total.min(LONGEST_SECONDS) * 1e3).round();
+        Ok(Self(Duration::from_millis(milliseconds as u64)))
     }
 }
 
@@ -63,10 +63,10 @@ impl fmt::Display for Age {
                 (seconds, is_written) = (seconds % length, true);
             }
         }
-        match (seconds, self.0.subsec_micros()) {
+        match (seconds, self.0.subsec_millis()) {
             (0, 0) if is_written => Ok(()),
             (seconds, 0) => write!(f, "{seconds}s"),
-            (seconds, micros) => write!(f, "{}s", format!("{seconds}.{micros:06}").trim_end_matches('0')),
+            (seconds, millis) => write!(f, "{}s", format!("{seconds}.{millis:03}").trim_end_matches('0')),
         }
     }
 }
@@ -132,9 +132,8 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_written_is_read_again(micros in 0u64..4_730_400_000_000_000) {
-            // A double holds a microsecond of a hundred years and a half just so.
-            let age = Age(Duration::from_micros(micros - micros % 1000));
+        fn what_is_written_is_read_again(millis in 0u64..4_730_400_000_000) {
+            let age = Age(Duration::from_millis(millis));
             prop_assert_eq!(age.to_string().parse::<Age>(), Ok(age));
         }
 

@@ -251,10 +251,10 @@ async fn a_purge_that_cannot_be_understood_removes_nothing_and_says_why() {
     let error = try_purge(spec("app", "0d")).await;
     assert!(matches!(error, PurgeError::Spec(SpecError::Filter(FilterError::Separator { .. }))), "{error}");
     for number in 0..2 {
-        world.push("app", &format!("{}{number}", "a".repeat(100))).await;
+        world.push("app", &"a".repeat(100 + number)).await;
     }
     world.clock.advance(HOUR);
-    let error = try_purge(PurgeSpec { filter_timeout_seconds: 1, ..spec(r"app:^(?:(a+)+)+\1!$", "0d") }).await;
+    let error = try_purge(PurgeSpec { filter_timeout_seconds: 1, ..spec(r"app:^(a|aa)+\1b$", "0d") }).await;
     assert!(error.to_string().contains("was given up after 1000000 steps"), "{error}");
     assert_eq!(world.tags().await.len(), 3);
 }
