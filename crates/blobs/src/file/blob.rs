@@ -239,8 +239,8 @@ impl Pieces {
     }
 }
 
-/// What is shorter is copied: that is one call to the kernel less, in bytes.
-const WORTH_SENDING: usize = 64 << 10;
+/// What is shorter is copied, in bytes: looking whether it is in memory costs more calls to the kernel than copying.
+const WORTH_SENDING: usize = 256 << 10;
 
 /// How much is fetched ahead in one go, in bytes. A cold blob then costs one change of threads per so many bytes.
 const READ_AHEAD: u64 = 4 << 20;
