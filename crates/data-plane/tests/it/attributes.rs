@@ -47,7 +47,7 @@ async fn server_with_images() -> TestServer {
 #[tokio::test]
 async fn a_repository_is_shown_with_its_counters_and_locks() {
     let server = server_with_images().await;
-    let shown = r#"{"registry":"wharf.example.com","imageName":"team/app","createdTime":"2026-09-21T14:13:20.0000000Z","lastUpdateTime":"2026-09-21T15:13:20.0000010Z","manifestCount":2,"tagCount":2,"changeableAttributes":{"deleteEnabled":true,"writeEnabled":true,"readEnabled":true,"listEnabled":true}}"#;
+    let shown = r#"{"registry":"wharf.example.com","imageName":"team/app","createdTime":"2026-09-21T14:13:20.0000000Z","lastUpdateTime":"2026-09-21T15:13:20.0000010Z","manifestCount":2,"tagCount":2,"changeableAttributes":{"deleteEnabled":true,"writeEnabled":true,"readEnabled":true,"listEnabled":true},"storage":{"logicalBytes":0,"uniqueBytes":0}}"#;
     for path in ["/acr/v1/team/app", "/acr/v1/team%2Fapp", "/acr/v1/team%2fapp?api-version=2021-07-01"] {
         let answer = server.admin().get(path).await;
         assert_eq!((answer.status, answer.text().trim_end()), (200, shown), "{path}");

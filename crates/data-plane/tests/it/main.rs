@@ -3,6 +3,7 @@
 mod access;
 mod attributes;
 mod blobs;
+mod cache;
 mod charts;
 mod exchange;
 mod headers;
@@ -10,6 +11,9 @@ mod lists;
 mod locks;
 mod manifests;
 mod network;
+mod pulls;
+mod quarantine;
 mod token;
 mod uploads;
 mod values;
+mod write_once;

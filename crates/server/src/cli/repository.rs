@@ -30,8 +30,8 @@ pub(super) enum RepositoryCommand {
         wharf repository list --registry contoso --sort size --limit 20\n  \
         wharf repository list --sort pulled --all --output json\n\
         \n\
-        SIZE is what a repository's blobs take, UNIQUE what no other repository of the registry holds. These and the \
-        pulls are some seconds old.")]
+        SIZE is what a repository's blobs take, UNIQUE what no other repository of the registry holds. A pull shows \
+        after some seconds.")]
     List(ListArgs),
     /// Show one repository
     #[command(after_help = "Examples:\n  \
@@ -171,6 +171,8 @@ pub(super) async fn run(command: &RepositoryCommand, app: &App) -> Result<ExitCo
     let place = command.place();
     let registry = app.get_registry(&place.registry).await?;
     let (artifacts, output) = (&app.artifacts, place.output.output);
+    // What a server counts anyway, a moment later.
+    artifacts.count_bytes().await?;
     match command {
         RepositoryCommand::List(args) => {
             print_items(&repositories(artifacts, &registry, args.sort, args.list.limit()).await?, output)?;

@@ -8,6 +8,7 @@ mod identity;
 mod listeners;
 mod log;
 mod networks;
+mod repositories;
 mod services;
 mod shutdown;
 mod tls;
