@@ -14,7 +14,7 @@ use wharf_management::{Actor, Cx, Management};
 use wharf_metadata::resources::{ResourceRow, Stamp};
 use wharf_metadata::roles::{self, RoleAssignmentRow};
 use wharf_model::{AccessNote, Client, Clock as _, Endpoints, PrincipalId, RequestContext, ResourceId, Timestamp};
-use wharf_testkit::TestServer;
+use wharf_testkit::{Options, TestServer};
 
 /// [`TestServer::TENANT`].
 pub(crate) const TENANT: Uuid = uuid::uuid!("00000000-0000-4000-8000-00000000000a");
@@ -46,7 +46,11 @@ pub(crate) struct Reply {
 
 impl Arm {
     pub(crate) async fn start() -> Self {
-        let server = TestServer::start().await;
+        Self::start_with(Options::default()).await
+    }
+
+    pub(crate) async fn start_with(options: Options) -> Self {
+        let server = TestServer::start_with(options).await;
         let management = server.management().clone();
         let mut arm = Self { server, management, owner: String::new() };
         let owner = arm.server.identity().find_principal_by_app(TestServer::OWNER.parse().unwrap()).await.unwrap();

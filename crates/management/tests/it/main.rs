@@ -8,6 +8,7 @@ mod documents;
 mod groups;
 mod http;
 mod identities;
+mod import;
 mod in_process;
 mod lists;
 mod locks;

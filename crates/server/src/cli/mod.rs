@@ -6,6 +6,7 @@ mod backup;
 mod connect;
 mod gc;
 mod identity;
+mod import;
 mod output;
 mod purge;
 mod registry;
@@ -90,6 +91,15 @@ enum Command {
         wharf identity app create ci\n  \
         wharf identity app secret create ci --days 90")]
     Identity(identity::IdentityArgs),
+    /// Copy an artifact of another registry, with all platforms and whatever refers to it
+    #[command(after_help = "Examples:\n  \
+        wharf import docker.io/library/alpine:3.20\n  \
+        wharf import localhost:5001/team/app:v1 --target app:v1 --target app:latest --force\n  \
+        wharf import registry.example.com/app:v1 --username robot --password-stdin < password.txt\n  \
+        wharf import team/app:v1 --from contoso --registry fabrikam\n\
+        \n\
+        Beside a server, the server does it, and may reach what its --allow-internal says. Ctrl-C calls it off.")]
+    Import(import::ImportArgs),
     /// Remove what nothing needs any more
     #[command(after_help = "Examples:\n  \
         wharf gc --dry-run\n  \
@@ -242,6 +252,11 @@ fn run(matches: &ArgMatches) -> Result<ExitCode, Failed> {
         Command::Identity(args) => {
             let config = load(args.command.common())?;
             with_app(&config, clock, async |app| identity::run(&args.command, &app).await)
+        }
+        Command::Import(args) => {
+            let config = load(&args.common)?;
+            let imported = config.clone();
+            with_app(&config, clock, async |app| import::run(&args, imported, &app).await)
         }
         Command::Gc(args) => {
             let config = load(&args.common)?;

@@ -126,7 +126,7 @@ async fn a_token_serves_many_requests_and_is_replaced_when_it_expires_half_way()
     // From now on each is good for two requests.
     upstream.quirks().token_uses = 2;
     let client = client_with(&upstream, UpstreamSettings::default(), Some(Upstream::PASSWORD));
-    for _ in 0..5 {
+    for _ in 0..6 {
         client.get_manifest(&repository(), &Reference::Digest(digest.clone())).await.unwrap();
     }
     assert_eq!(tokens(upstream.take_seen()), 3);

@@ -105,7 +105,7 @@ pub(super) async fn run(command: &IdentityCommand, app: &App) -> Result<ExitCode
 }
 
 /// Reads a secret from standard input: all of it, without the end of its line.
-fn read_secret() -> Result<SecretString, anyhow::Error> {
+pub(super) fn read_secret() -> Result<SecretString, anyhow::Error> {
     let mut text = String::new();
     std::io::stdin().lock().take(LONGEST_SECRET).read_to_string(&mut text).context("cannot read standard input")?;
     let text = text.trim_end_matches(['\r', '\n']);
@@ -124,4 +124,4 @@ fn confirm(yes: bool, what: &str, command: &str) -> Result<(), anyhow::Error> {
 }
 
 /// More than any secret that is taken.
-const LONGEST_SECRET: u64 = 4096;
+const LONGEST_SECRET: u64 = 64 << 10;
