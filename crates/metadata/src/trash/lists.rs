@@ -20,7 +20,8 @@ pub async fn list_repositories(
     const SQL: &str = "SELECT repository FROM trash t WHERE registry_id = $1 AND repository > $2
            AND (EXISTS (SELECT 1 FROM deleted_manifests d WHERE d.trash_id = t.id)
              OR EXISTS (SELECT 1 FROM deleted_tags g WHERE g.trash_id = t.id)
-             OR EXISTS (SELECT 1 FROM repositories r WHERE r.trash_id = t.id AND r.settled_to IS NOT NULL))
+             OR EXISTS (SELECT 1 FROM repositories r JOIN manifests m ON m.repository_id = r.id
+                WHERE r.trash_id = t.id AND r.settled_to IS NOT NULL))
          ORDER BY repository LIMIT $3";
     Ok(on_engine!(c, c => sqlx::query_scalar(SQL).bind(registry.0).bind(after).bind(limit).fetch_all(c).await?))
 }

@@ -87,7 +87,8 @@ pub async fn is_due(c: &mut Connection, trash: TrashId, before: Timestamp) -> Re
 pub async fn is_empty(c: &mut Connection, trash: TrashId) -> Result<bool, Error> {
     const SQL: &str = "SELECT NOT EXISTS (SELECT 1 FROM deleted_manifests WHERE trash_id = $1)
            AND NOT EXISTS (SELECT 1 FROM deleted_tags WHERE trash_id = $1)
-           AND NOT EXISTS (SELECT 1 FROM repositories WHERE trash_id = $1 AND settled_to IS NOT NULL)";
+           AND NOT EXISTS (SELECT 1 FROM repositories r JOIN manifests m ON m.repository_id = r.id
+              WHERE r.trash_id = $1 AND r.settled_to IS NOT NULL)";
     Ok(on_engine!(c, c => sqlx::query_scalar(SQL).bind(trash.0).fetch_one(c).await?))
 }
 

@@ -62,9 +62,10 @@ impl Artifacts {
     pub async fn collect(&self, dry_run: bool) -> Result<CollectReport, Error> {
         let mut report = CollectReport { dry_run, ..CollectReport::default() };
         if !dry_run {
-            // What they held is garbage only once their repositories are gone.
+            // What they held is garbage only once their repositories are gone, and what is in the trash once its time is over.
             self.remove_deleted_registries().await?;
             self.remove_deleted_repositories().await?;
+            self.purge_trash().await?;
         }
         self.expire_uploads(&mut report).await?;
         self.cut_links(&mut report).await?;
