@@ -4,7 +4,7 @@
 . "$(dirname "$0")/../az.sh"
 
 start_azure
-export TENANT CLIENT_ID CLIENT_SECRET LOGIN=https://login.$DOMAIN ENDPOINT=https://wharf.$DOMAIN
+export TENANT CLIENT_ID CLIENT_SECRET LOGIN=https://login.$DOMAIN ENDPOINT=https://wharf.$DOMAIN KEEP=$WORK/called
 
 # A case of python/containerregistry.py, where its assertions are.
 sdk() { PYTHONDONTWRITEBYTECODE=1 "${TOOLS%/bin}/sdk/bin/python" "$TESTS/python/containerregistry.py" "$1"; }
@@ -23,3 +23,4 @@ check "things are deleted" sdk things_are_deleted
 check "nobody reads without anonymous pull" sdk nobody_reads_without_anonymous_pull
 check "everybody reads with anonymous pull" lets_everybody_pull
 check "the asynchronous client does the same" sdk the_asynchronous_client_does_the_same
+check "every public method was called" sdk every_public_method_was_called

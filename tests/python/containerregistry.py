@@ -2,12 +2,15 @@
 
     containerregistry.py CASE        runs the function with this name
 
-Where the server is and who signs in come from the environment, as 49-sdk-containerregistry.sh sets it.
+Where the server is and who signs in come from the environment, as 49-sdk-containerregistry.sh sets it. Methods that succeeded are
+noted in KEEP, and the last case compares them with those that the clients have.
 """
 
 import asyncio
 import datetime
+import functools
 import hashlib
+import inspect
 import io
 import json
 import os
@@ -29,6 +32,7 @@ ENDPOINT = os.environ["ENDPOINT"]
 TENANT = os.environ["TENANT"]
 CLIENT_ID = os.environ["CLIENT_ID"]
 CLIENT_SECRET = os.environ["CLIENT_SECRET"]
+KEEP = os.environ["KEEP"]
 OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 OCI_CONFIG = "application/vnd.oci.image.config.v1+json"
 OCI_LAYER = "application/vnd.oci.image.layer.v1.tar"
@@ -36,6 +40,42 @@ DOCKER_LIST = "application/vnd.docker.distribution.manifest.list.v2+json"
 
 
 # --- clients ---------------------------------------------------------------------------------------------------------
+
+
+def methods_of(client_class):
+    return [name for name, _ in inspect.getmembers(client_class, callable) if not name.startswith("_")]
+
+
+def watch(kind, client_class):
+    """Notes which methods of a class succeeded."""
+
+    def note(name):
+        with open(KEEP, "a", encoding="utf-8") as called:
+            called.write(f"{kind}.{name}\n")
+
+    def watched(name, original):
+        @functools.wraps(original)
+        def call(*given, **named):
+            answer = original(*given, **named)
+            if not inspect.isawaitable(answer):
+                note(name)
+                return answer
+
+            async def awaited():
+                result = await answer
+                note(name)
+                return result
+
+            return awaited()
+
+        return call
+
+    for name in methods_of(client_class):
+        setattr(client_class, name, watched(name, getattr(client_class, name)))
+
+
+watch("sync", ContainerRegistryClient)
+watch("async", AsyncClient)
 
 
 def client():
@@ -86,6 +126,16 @@ def fails(expected, call, status=None):
         if status is not None:
             equal(error.status_code, status, "status")
         return error
+    raise AssertionError(f"should have failed with {expected.__name__}")
+
+
+async def fails_later(expected, call, status=None):
+    try:
+        await call
+    except expected as error:
+        if status is not None:
+            equal(error.status_code, status, "status")
+        return
     raise AssertionError(f"should have failed with {expected.__name__}")
 
 
@@ -198,8 +248,9 @@ def things_are_deleted():
 
 
 def nobody_reads_without_anonymous_pull():
-    with ContainerRegistryClient(ENDPOINT) as registry:
-        fails(ClientAuthenticationError, lambda: list(registry.list_repository_names()))
+    registry = ContainerRegistryClient(ENDPOINT)
+    fails(ClientAuthenticationError, lambda: list(registry.list_repository_names()))
+    registry.close()
 
 
 def everybody_reads_with_anonymous_pull():
@@ -229,23 +280,37 @@ async def asynchronously():
                 digest, size = await registry.upload_blob(name, io.BytesIO(content))
                 equal((digest, size), (digest_of(content), len(content)))
             digest = await registry.set_manifest(name, manifest, tag="v1")
-            equal((await registry.get_manifest(name, "v1")).manifest, manifest)
-            stream = await registry.download_blob(name, manifest["layers"][0]["digest"])
-            equal(b"".join([chunk async for chunk in stream]), b"layer of async")
+            for reference in ("v1", digest):
+                found = await registry.get_manifest(name, reference)
+                equal((found.manifest, found.media_type, found.digest), (manifest, OCI_MANIFEST, digest))
+            await fails_later(ResourceNotFoundError, registry.get_manifest(name, "absent"))
+            large = os.urandom(9_000_000)  # three chunks of the client's
+            uploaded = await registry.upload_blob(name, io.BytesIO(large))
+            equal(uploaded, (digest_of(large), len(large)))
+            stream = await registry.download_blob(name, uploaded[0])
+            equal(b"".join([chunk async for chunk in stream]) == large, True, "the blob comes back")
+            await stream.close()
+            await fails_later(ResourceNotFoundError, registry.download_blob(name, digest_of(b"absent")))
             equal(name in [found async for found in registry.list_repository_names(results_per_page=1)], True)
-            equal((await registry.get_repository_properties(name)).manifest_count, 1)
-            listed = registry.list_tag_properties(name, order_by=ArtifactTagOrder.LAST_UPDATED_ON_DESCENDING)
-            equal([tag.name async for tag in listed], ["v1"])
-            listed = registry.list_manifest_properties(name, order_by=ArtifactManifestOrder.LAST_UPDATED_ON_ASCENDING)
-            equal([found.digest async for found in listed], [digest])
+            found = await registry.get_repository_properties(name)
+            equal((found.name, found.manifest_count, found.tag_count), (name, 1, 1))
+            equal(await registry.set_manifest(name, manifest, tag="v2"), digest)
+            for order, expected in {None: ["v1", "v2"], ArtifactTagOrder.LAST_UPDATED_ON_ASCENDING: ["v1", "v2"],
+                                    ArtifactTagOrder.LAST_UPDATED_ON_DESCENDING: ["v2", "v1"]}.items():
+                listed = registry.list_tag_properties(name, order_by=order, results_per_page=1)
+                equal([tag.name async for tag in listed], expected, order)
+            for order in (None, ArtifactManifestOrder.LAST_UPDATED_ON_ASCENDING, ArtifactManifestOrder.LAST_UPDATED_ON_DESCENDING):
+                listed = registry.list_manifest_properties(name, order_by=order)
+                equal([(found.digest, found.tags) async for found in listed], [(digest, ["v1", "v2"])], order)
+            await registry.delete_tag(name, "v2")
+            await registry.delete_tag(name, "v2")  # what is gone may be deleted
             equal((await registry.get_tag_properties(name, "v1")).digest, digest)
-            equal((await registry.get_manifest_properties(name, "v1")).tags, ["v1"])
+            await fails_later(ResourceNotFoundError, registry.get_tag_properties(name, "v2"))
+            found = await registry.get_manifest_properties(name, "v1")
+            equal((found.tags, found.architecture.value, found.size_in_bytes),
+                  (["v1"], "arm64", len(config_of("async")) + len(b"layer of async")))
             equal((await registry.update_tag_properties(name, "v1", can_write=False)).can_write, False)
-            try:
-                await registry.delete_tag(name, "v1")
-                raise AssertionError("a locked tag was deleted")
-            except HttpResponseError as error:
-                equal(error.status_code, 405)
+            await fails_later(HttpResponseError, registry.delete_tag(name, "v1"), 405)
             equal((await registry.update_tag_properties(name, "v1", can_write=True)).can_write, True)
             equal((await registry.update_manifest_properties(name, digest, can_list=False)).can_list, False)
             equal((await registry.update_manifest_properties(name, "v1", can_list=True)).can_list, True)
@@ -257,11 +322,22 @@ async def asynchronously():
             await registry.delete_manifest(name, digest)
             await registry.set_manifest(name, manifest, tag="v2")
             await registry.delete_repository(name)
-            try:
-                await registry.get_repository_properties(name)
-                raise AssertionError("a deleted repository is there")
-            except ResourceNotFoundError:
-                pass
+            await fails_later(ResourceNotFoundError, registry.get_repository_properties(name))
+    # The case before this one lets everybody pull.
+    registry = AsyncClient(ENDPOINT)
+    equal((await registry.get_manifest("sdk/public", "v1")).media_type, OCI_MANIFEST)
+    equal([tag.name async for tag in registry.list_tag_properties("sdk/public")], ["v1"])
+    await fails_later(ClientAuthenticationError, registry.delete_repository("sdk/public"))
+    await registry.close()
+
+
+def every_public_method_was_called():
+    with open(KEEP, encoding="utf-8") as called:
+        called = set(called.read().split())
+    for kind, client_class in (("sync", ContainerRegistryClient), ("async", AsyncClient)):
+        methods = methods_of(client_class)
+        assert len(methods) >= 18, methods
+        equal([name for name in methods if f"{kind}.{name}" not in called], [], f"{kind} methods that were not called")
 
 
 if __name__ == "__main__":
