@@ -85,16 +85,13 @@ fn read_targets(
         let invalid = |reason: String| body.invalid("targetTags", format!("'{}': {reason}", shortened(text)));
         let (repository, tag) = read_image(text).map_err(&invalid)?;
         let tag = match (tag, reference) {
-            (Some(Reference::Tag(tag)), _) => tag,
-            (None, Reference::Tag(tag)) => tag.clone(),
+            (Some(Reference::Tag(tag)), _) => Some(tag),
+            (None, Reference::Tag(tag)) => Some(tag.clone()),
             (Some(Reference::Digest(_)), _) => return Err(invalid("a target has a tag, not a digest".to_owned())),
-            (None, Reference::Digest(_)) => {
-                let reason = "the source is named by its digest, so say which tag it gets, or name the repository in \
-                              untaggedTargetRepositories";
-                return Err(invalid(reason.to_owned()));
-            }
+            // `az acr import --source app@sha256:…` names `app`; a tag that nobody named is not made up.
+            (None, Reference::Digest(_)) => None,
         };
-        targets.push(ImportTarget { repository, tag: Some(tag) });
+        targets.push(ImportTarget { repository, tag });
     }
     for text in body.texts("untaggedTargetRepositories")?.unwrap_or_default() {
         let invalid = |error| body.invalid("untaggedTargetRepositories", format!("'{}': {error}", shortened(text)));
@@ -186,7 +183,7 @@ mod tests {
             targets("app:v1", json!({"targetTags": [], "untaggedTargetRepositories": ["mirror"]})).unwrap(),
             ["mirror"]
         );
-        assert!(targets(&at(DIGEST), json!({"targetTags": ["a"]})).unwrap_err().contains("untaggedTargetRepositories"));
+        assert_eq!(targets(&at(DIGEST), json!({"targetTags": ["a"]})).unwrap(), ["a"]);
         assert!(targets("app:v1", json!({"targetTags": [at(DIGEST)]})).is_err());
         assert!(targets("app:v1", json!({"targetTags": ["UPPER:v1"]})).is_err());
     }
