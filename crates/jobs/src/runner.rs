@@ -131,6 +131,7 @@ impl Jobs {
             let _guard = guard;
             let kill = looping.kill.clone();
             tokio::select! {
+                biased;
                 () = kill.cancelled() => {}
                 () = looping.take_jobs() => {}
             }
@@ -292,6 +293,7 @@ impl Shared {
         let (shared, kill) = (self.clone(), self.kill.clone());
         let task = async move {
             tokio::select! {
+                biased;
                 () = kill.cancelled() => {}
                 () = attempt.make() => {}
             }

@@ -14,7 +14,7 @@ use croner::parser::{CronParser, Seconds, Year};
 use wharf_model::Timestamp;
 
 /// When something is to happen again and again. Printed as it was written.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct Schedule {
     cron: Cron,
     text: String,
@@ -40,6 +40,9 @@ impl FromStr for Schedule {
             return Err(refuse(format!("it has {} fields", fields.len())));
         }
         for (field, (name, words)) in fields.iter().zip(FIELDS) {
+            if field.len() > FIELD_LIMIT {
+                return Err(refuse(format!("the {name} is too long")));
+            }
             check_field(field, words).map_err(|reason| refuse(format!("the {name} {field:?} {reason}")))?;
         }
         let text = fields.join(" ");
@@ -61,13 +64,27 @@ impl fmt::Display for Schedule {
     }
 }
 
+impl fmt::Debug for Schedule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Schedule({:?})", self.text)
+    }
+}
+
+impl PartialEq for Schedule {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
+impl Eq for Schedule {}
+
 /// What croner reads beyond this (`L`, `W`, `#`, `?`, `@daily`) means nothing to ACR.
 fn check_field(field: &str, words: &[&str]) -> Result<(), String> {
-    if field.len() > 200 {
-        return Err("is too long".to_owned());
-    }
     if let Some(other) = field.chars().find(|c| !c.is_ascii_alphanumeric() && !"*,-/".contains(*c)) {
         return Err(format!("has a {other:?}, which means nothing here"));
+    }
+    if field.split(',').any(str::is_empty) {
+        return Err("has nothing between two commas, or at an end".to_owned());
     }
     let unknown = field
         .split(|c: char| !c.is_ascii_alphabetic())
@@ -87,6 +104,9 @@ fn told(error: &CronError) -> String {
     };
     text.trim_end_matches('.').to_owned()
 }
+
+/// The longest field: all minutes one by one.
+const FIELD_LIMIT: usize = 170;
 
 /// The fields, with the words that each knows.
 const FIELDS: [(&str, &[&str]); 5] = [
