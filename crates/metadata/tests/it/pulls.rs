@@ -148,10 +148,7 @@ pub(crate) async fn a_repository_counts_all_of_its_manifests_until_it_begins_ane
     note(repo, 3, 30).await;
     note(repo, 2, 20).await;
     note(other, 1, 25).await;
-    assert_eq!(
-        read!(db, c => pulls::find_repository(c, repo)).unwrap(),
-        Some(Pulls { count: 5, last_at: at(30) })
-    );
+    assert_eq!(read!(db, c => pulls::find_repository(c, repo)).unwrap(), Some(Pulls { count: 5, last_at: at(30) }));
     let found = async || {
         let name = "app".parse().unwrap();
         read!(db, c => attributes::find_repository(c, registry, &name)).unwrap().unwrap()
@@ -229,8 +226,10 @@ pub(crate) async fn notes_pass_those_who_remove_manifests(db: Database) {
     };
     let notes = async {
         for seconds in 0..20 {
-            let items: Vec<_> =
-                ids.iter().map(|&manifest| ManifestUse { manifest, repository: repo, uses: pulled(1, seconds) }).collect();
+            let items: Vec<_> = ids
+                .iter()
+                .map(|&manifest| ManifestUse { manifest, repository: repo, uses: pulled(1, seconds) })
+                .collect();
             write!(db, c => pulls::note_manifests(c, &items)).unwrap();
             for tag in ["a", "b", "c", "d", "e", "f", "g", "h"] {
                 note_tag(&db, repo, tag, NOW, pulled(1, seconds)).await;

@@ -40,10 +40,11 @@ async fn total(db: &Database, id: RegistryId) -> i64 {
 
 /// What no code of ours would do.
 async fn execute(c: &mut Connection, sql: &'static str) -> Result<(), Error> {
-    match c {
-        Connection::Sqlite(c) => drop(sqlx::query(sql).execute(&mut **c).await?),
-        Connection::Postgres(c) => drop(sqlx::query(sql).execute(&mut **c).await?),
-    }
+    let rows = match c {
+        Connection::Sqlite(c) => sqlx::query(sql).execute(&mut **c).await?.rows_affected(),
+        Connection::Postgres(c) => sqlx::query(sql).execute(&mut **c).await?.rows_affected(),
+    };
+    assert!(rows > 0, "{sql}");
     Ok(())
 }
 

@@ -36,8 +36,7 @@ impl Measured {
         };
         let name = new.name.clone();
         database.write(move |c| Box::pin(async move { registries::insert(c, &new).await })).await.expect("it is new");
-        let artifacts =
-            Artifacts::new(database, Arc::new(blobs), Arc::new(SystemClock), Settings::default(), &[7; 32]);
+        let artifacts = Artifacts::new(database, Arc::new(blobs), Arc::new(SystemClock), Settings::default(), &[7; 32]);
         let registry = artifacts.find_registry(&name).await.expect("it is found").expect("it is there");
         Self { artifacts, registry: (*registry).clone(), _directory: directory }
     }
