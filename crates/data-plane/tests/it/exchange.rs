@@ -17,7 +17,12 @@ const OWNER: Uuid = Uuid::from_u128(0x8e3a_f657_a8ff_443c_a75c_2fe8_c4bc_b635);
 const REPOSITORY_WRITER: Uuid = Uuid::from_u128(0x2a1e_307c_b015_4ebd_883e_5b76_98a0_7328);
 
 /// A service principal with a role on a registry, if any.
-async fn robot(server: &TestServer, role: Option<Uuid>, registry: &str, condition: Option<&str>) -> PrincipalId {
+pub(crate) async fn robot(
+    server: &TestServer,
+    role: Option<Uuid>,
+    registry: &str,
+    condition: Option<&str>,
+) -> PrincipalId {
     let (identity, now) = (server.identity().clone(), server.clock().now());
     let new =
         NewClient { tenant_id: Uuid::from_u128(7), display_name: "robot".into(), app_id: None, secret: None, now };
@@ -75,7 +80,7 @@ async fn exchange_token(client: &Client<'_>, token: &str) -> TestResponse {
 }
 
 /// A caller with an access token for these scopes, by way of an exchanged token.
-async fn caller<'a>(server: &'a TestServer, registry: &str, id: PrincipalId, scopes: &str) -> Client<'a> {
+pub(crate) async fn caller<'a>(server: &'a TestServer, registry: &str, id: PrincipalId, scopes: &str) -> Client<'a> {
     let token = principal_token(server, id, ACR).await;
     let anonymous = server.anonymous().at(registry);
     let answer = exchange_token(&anonymous, &token).await;

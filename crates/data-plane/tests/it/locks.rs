@@ -243,7 +243,10 @@ async fn changes_that_make_no_sense_are_refused_and_empty_ones_change_nothing() 
         }
         let long = format!(r#"{{"writeEnabled":false,"x":"{}"}}"#, "x".repeat(100_000));
         assert_eq!(patch(&server.admin(), path, &long).await.status, 400);
-        assert_eq!(patch(&server.admin(), path, r#"{"quarantineState":"Passed"}"#).await.status, 405);
+        if !path.contains("_manifests") {
+            let answer = patch(&server.admin(), path, r#"{"quarantineState":"Passed"}"#).await;
+            assert_eq!((answer.status, answer.code().as_str()), (400, "ATTRIBUTES_INVALID"), "{path}: {answer}");
+        }
         assert_eq!(server.artifacts().last_change().await.unwrap(), last, "nothing was logged");
         assert_eq!(server.admin().get(path).await.text(), before.text());
     }

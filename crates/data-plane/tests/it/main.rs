@@ -5,6 +5,7 @@ mod attributes;
 mod blobs;
 mod cache;
 mod charts;
+mod deleted;
 mod exchange;
 mod headers;
 mod lists;
