@@ -104,7 +104,8 @@ struct One<'a> {
 
 #[derive(Serialize)]
 struct Many<'a> {
-    manifests: Vec<Shown<'a>>,
+    /// `null` rather than an empty list, as ACR has it: acr-cli asks behind the last one until it sees that.
+    manifests: Option<Vec<Shown<'a>>>,
 }
 
 /// `GET` of all of them, in the order of digests or of time (`orderby`).
@@ -112,7 +113,8 @@ pub(crate) async fn list(call: &Call<'_>, repository: &RepositoryName) -> Answer
     let query = PageQuery::parse(call.query())?;
     let target = call.target(repository);
     let listing = call.artifacts().list_manifest_attributes(target, query.order, page(&query)).await?;
-    let manifests = listing.items.iter().take(query.limit).map(Shown::of).collect();
+    let manifests: Vec<Shown<'_>> = listing.items.iter().take(query.limit).map(Shown::of).collect();
+    let manifests = Some(manifests).filter(|manifests| !manifests.is_empty());
     let last = listing.items.last().map(|found| (found.digest.as_str(), found.updated_at));
     super::answer_page(call, repository, &query, &listing, last, &[], Many { manifests })
 }

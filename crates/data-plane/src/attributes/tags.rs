@@ -52,7 +52,8 @@ struct One<'a> {
 
 #[derive(Serialize)]
 struct Many<'a> {
-    tags: Vec<Shown<'a>>,
+    /// `null` rather than an empty list, as ACR has it: acr-cli asks behind the last one until it sees that.
+    tags: Option<Vec<Shown<'a>>>,
 }
 
 /// `GET` of all of them, of those of one manifest with `digest`, in the order of names or of time (`orderby`).
@@ -63,7 +64,8 @@ pub(crate) async fn list(call: &Call<'_>, repository: &RepositoryName) -> Answer
     let digest: Option<Digest> = wanted.as_ref().map(|text| text.parse().map_err(|_| invalid())).transpose()?;
     let target = call.target(repository);
     let listing = call.artifacts().list_tag_attributes(target, query.order, digest.as_ref(), page(&query)).await?;
-    let tags = listing.items.iter().take(query.limit).map(Shown::of).collect();
+    let tags: Vec<Shown<'_>> = listing.items.iter().take(query.limit).map(Shown::of).collect();
+    let tags = Some(tags).filter(|tags| !tags.is_empty());
     let filters: Vec<(&str, &str)> = wanted.iter().map(|wanted| ("digest", wanted.as_str())).collect();
     let last = listing.items.last().map(|tag| (tag.name.as_str(), tag.updated_at));
     super::answer_page(call, repository, &query, &listing, last, &filters, Many { tags })

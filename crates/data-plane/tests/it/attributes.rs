@@ -120,7 +120,7 @@ async fn lists_are_walked_in_every_order_and_page_size() {
     let first = server.admin().get("/acr/v1/team%2Fapp/_tags?n=2&api-version=2021-07-01").await;
     assert_eq!(first.header("link"), r#"</acr/v1/team%2Fapp/_tags?last=b&n=2&orderby=>; rel="next""#);
     let none = server.admin().get("/acr/v1/team/app/_tags?n=0").await;
-    assert_eq!((none.json()["tags"].as_array().unwrap().len(), none.header("link")), (0, ""));
+    assert_eq!((&none.json()["tags"], none.header("link")), (&serde_json::Value::Null, ""));
 }
 
 #[tokio::test]
