@@ -15,6 +15,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
+use wharf_jobs::Statistics;
 use wharf_metadata::CommitStatistics;
 
 use crate::log::AccessLine;
@@ -36,6 +37,8 @@ struct Inner {
     commits: Counter,
     writes: Counter,
     pulls: Family<PullLabels, Counter>,
+    open_jobs: Family<OpenJobLabels, Gauge>,
+    job_attempts: Family<AttemptLabels, Counter>,
     routes: RwLock<HashMap<usize, Arc<Route>>>,
 }
 
@@ -54,6 +57,18 @@ struct RouteLabels {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct PullLabels {
     registry: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OpenJobLabels {
+    kind: &'static str,
+    state: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct AttemptLabels {
+    kind: &'static str,
+    outcome: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -91,6 +106,8 @@ impl Metrics {
             commits: Counter::default(),
             writes: Counter::default(),
             pulls: Family::default(),
+            open_jobs: Family::default(),
+            job_attempts: Family::default(),
             routes: RwLock::default(),
         };
         let registry = &mut inner.registry;
@@ -124,6 +141,12 @@ impl Metrics {
             "registry_pulls",
             "Manifests that were pulled, by registry; some seconds late",
             inner.pulls.clone(),
+        );
+        registry.register("registry_jobs", "Jobs that wait or run, on all nodes", inner.open_jobs.clone());
+        registry.register(
+            "registry_job_attempts",
+            "Attempts at jobs that have ended here: how the job ended, or retried",
+            inner.job_attempts.clone(),
         );
         let build = Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("registry_build", "The program that runs", build);
@@ -181,6 +204,25 @@ impl Metrics {
     pub(crate) fn set_pulls(&self, totals: Vec<(String, u64)>) {
         for (registry, total) in totals {
             catch_up(&self.inner.pulls.get_or_create_owned(&PullLabels { registry }), total);
+        }
+    }
+
+    /// Takes over what the workers of jobs did.
+    pub(crate) fn set_jobs(&self, statistics: &Statistics) {
+        for (kind, counts) in statistics.kinds() {
+            for (state, count) in [("pending", counts.pending), ("running", counts.running)] {
+                let count = i64::try_from(count).unwrap_or(i64::MAX);
+                self.inner.open_jobs.get_or_create_owned(&OpenJobLabels { kind, state }).set(count);
+            }
+            let outcomes = [
+                ("succeeded", counts.succeeded),
+                ("failed", counts.failed),
+                ("canceled", counts.canceled),
+                ("retried", counts.retried),
+            ];
+            for (outcome, total) in outcomes {
+                catch_up(&self.inner.job_attempts.get_or_create_owned(&AttemptLabels { kind, outcome }), total);
+            }
         }
     }
 

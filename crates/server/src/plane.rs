@@ -141,6 +141,7 @@ impl Plane for Planes {
     fn update_metrics(&self, metrics: &Metrics) {
         metrics.set_commits(self.app.database.statistics());
         metrics.set_pulls(self.app.artifacts.pull_totals());
+        metrics.set_jobs(self.app.artifacts.jobs().statistics());
     }
 }
 

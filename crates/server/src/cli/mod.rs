@@ -7,6 +7,7 @@ mod connect;
 mod gc;
 mod identity;
 mod import;
+mod job;
 mod output;
 mod purge;
 mod registry;
@@ -100,6 +101,12 @@ enum Command {
         \n\
         Beside a server, the server does it, and may reach what its --allow-internal says. Ctrl-C calls it off.")]
     Import(import::ImportArgs),
+    /// List, show and call off jobs: imports, purges and other work that takes a while
+    #[command(after_help = "Examples:\n  \
+        wharf job list --state running\n  \
+        wharf job show 0d6f1a34-9d0c-4f6e-8f53-0a4a3c1f4a52\n  \
+        wharf job cancel 0d6f1a34-9d0c-4f6e-8f53-0a4a3c1f4a52")]
+    Job(job::JobArgs),
     /// Remove what nothing needs any more
     #[command(after_help = "Examples:\n  \
         wharf gc --dry-run\n  \
@@ -257,6 +264,10 @@ fn run(matches: &ArgMatches) -> Result<ExitCode, Failed> {
             let config = load(&args.common)?;
             let imported = config.clone();
             with_app(&config, clock, async |app| import::run(&args, imported, &app).await)
+        }
+        Command::Job(args) => {
+            let config = load(args.command.common())?;
+            with_app(&config, clock, async |app| job::run(&args.command, &app).await)
         }
         Command::Gc(args) => {
             let config = load(&args.common)?;

@@ -47,6 +47,7 @@ impl Upkeep {
         upkeep.close_idle_uploads(app);
         upkeep.rotate_keys(app);
         upkeep.forget_sign_ins(app);
+        upkeep.forget_jobs(app);
         upkeep.resume_operations(app);
         upkeep.refresh_certificate(app, certificates);
         upkeep

@@ -46,7 +46,7 @@ const IDLE_EVERY: Duration = Duration::from_secs(60);
 /// How often signing keys are looked after.
 const KEYS_EVERY: Duration = Duration::from_secs(5 * 60);
 
-/// How often codes and tokens of sign-ins are looked at, and operations on resources.
+/// How often codes and tokens of sign-ins are looked at, jobs that have ended, and operations on resources.
 const SWEEP_EVERY: Duration = Duration::from_secs(5 * 60);
 
 /// How often the operator's certificate files are looked at.
@@ -258,6 +258,14 @@ impl Upkeep {
         self.keep("forget sign-ins that have expired", SWEEP_EVERY, Arc::default(), move || {
             let app = app.clone();
             async move { Ok(app.identity.remove_expired_sign_ins().await?) }
+        });
+    }
+
+    pub(super) fn forget_jobs(&self, app: &Arc<App>) {
+        let app = app.clone();
+        self.keep("forget jobs that ended a week ago", SWEEP_EVERY, Arc::default(), move || {
+            let app = app.clone();
+            async move { Ok(app.artifacts.jobs().forget_ended().await.map(drop)?) }
         });
     }
 
