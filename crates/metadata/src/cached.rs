@@ -181,7 +181,8 @@ pub async fn adopt(
 /// When the database fails.
 pub async fn size_bytes(c: &mut Connection) -> Result<u64, Error> {
     const SQL: &str = "SELECT CAST(COALESCE(SUM(size_bytes), 0) AS BIGINT) FROM blobs WHERE id IN (
-            SELECT b.blob_id FROM cached_manifests k JOIN manifest_blobs b ON b.manifest_id = k.manifest_id)";
+            SELECT b.blob_id FROM cached_manifests k JOIN manifest_blobs b ON b.manifest_id = k.manifest_id
+            JOIN repositories r ON r.id = b.repository_id AND r.deleted_at IS NULL)";
     let size: i64 = on_engine!(c, c => sqlx::query_scalar(SQL).fetch_one(c).await?);
     Ok(u64::try_from(size).unwrap_or(0))
 }

@@ -124,7 +124,8 @@ pub async fn list_manifests(
     const SQL: &str = "SELECT m.id, m.digest, m.updated_at, (m.delete_enabled AND m.write_enabled) AS is_deletable,
             m.media_type, m.artifact_type, m.image_size_bytes, m.subject_digest IS NOT NULL AS has_subject,
             EXISTS (SELECT 1 FROM tags t WHERE t.manifest_id = m.id) AS has_tags,
-            EXISTS (SELECT 1 FROM manifest_children k WHERE k.child_id = m.id) AS is_listed,
+            EXISTS (SELECT 1 FROM manifest_children k JOIN manifests p ON p.id = k.parent_id
+                WHERE k.child_id = m.id AND p.repository_id = m.repository_id) AS is_listed,
             EXISTS (SELECT 1 FROM manifest_children k WHERE k.parent_id = m.id) AS is_index
          FROM manifests m WHERE m.repository_id = $1 AND m.list_enabled AND (m.updated_at, m.digest) < ($2, $3)
          ORDER BY m.updated_at DESC, m.digest DESC LIMIT $4";
@@ -165,7 +166,10 @@ pub async fn list_parents(
     c: &mut Connection,
     manifests: &[ManifestId],
 ) -> Result<Vec<(ManifestId, ManifestId)>, Error> {
-    pairs(c, "SELECT child_id, parent_id FROM manifest_children WHERE child_id IN ({list})", manifests)
+    // What is in the trash lists nothing.
+    const SQL: &str = "SELECT k.child_id, k.parent_id FROM manifest_children k JOIN manifests m ON m.id = k.child_id
+         JOIN manifests p ON p.id = k.parent_id AND p.repository_id = m.repository_id WHERE k.child_id IN ({list})";
+    pairs(c, SQL, manifests)
         .await
         .map(|pairs| pairs.into_iter().map(|(child, parent)| (ManifestId(child), ManifestId(parent))).collect())
 }
