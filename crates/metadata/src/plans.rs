@@ -66,7 +66,7 @@ async fn explain(c: &mut Connection, statements: &Statements) -> Result<Vec<(Str
     ] {
         attributes::list_repositories(c, registry, &order, 100).await?;
     }
-    let (name, home) = ("app".parse().expect("it is a name"), Timestamp(1));
+    let name = "app".parse().expect("it is a name");
     attributes::find_repository(c, registry, &name).await?;
     attributes::find_tag_time(c, repo, "v1").await?;
     attributes::find_manifest_time(c, repo, "v1").await?;
@@ -76,7 +76,6 @@ async fn explain(c: &mut Connection, statements: &Statements) -> Result<Vec<(Str
     manifests::weigh_referrers(c, repo, &digest, ReferrerFilter::default(), "", 100).await?;
     pulls::list_tag_uses(c, repo, &["v1", "v2"]).await?;
     pulls::list_manifest_uses(c, &[wharf_model::ManifestId(1)]).await?;
-    pulls::list_least_recently_used(c, repo, home, 100).await?;
     trash::list_repositories(c, registry, "", 100).await?;
     trash::list_manifests(c, trash, "", 100).await?;
     let first = TagPosition { name: String::new(), deleted_at: Timestamp(0), manifest: 0 };

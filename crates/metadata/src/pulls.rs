@@ -50,8 +50,6 @@ pub struct Use {
 pub struct ManifestUse {
     /// Its row.
     pub manifest: ManifestId,
-    /// The repository that it is in.
-    pub repository: RepositoryId,
     /// Its use.
     pub uses: Use,
 }
@@ -107,21 +105,20 @@ pub async fn note_manifests(c: &mut Connection, uses: &[ManifestUse]) -> Result<
         return Ok(());
     }
     let sql = format!(
-        "INSERT INTO manifest_pulls (manifest_id, repository_id, pull_count, pulled_at, used_at) VALUES {}
+        "INSERT INTO manifest_pulls (manifest_id, pull_count, pulled_at, used_at) VALUES {}
          ON CONFLICT (manifest_id) DO UPDATE SET
             pull_count = manifest_pulls.pull_count + excluded.pull_count,
             pulled_at = CASE WHEN manifest_pulls.pulled_at > COALESCE(excluded.pulled_at, 0)
                 THEN manifest_pulls.pulled_at ELSE excluded.pulled_at END,
             used_at = CASE WHEN manifest_pulls.used_at > excluded.used_at
                 THEN manifest_pulls.used_at ELSE excluded.used_at END",
-        placeholders(1, uses.len(), 5)
+        placeholders(1, uses.len(), 4)
     );
     on_engine!(c, c => {
         let mut query = sqlx::query(AssertSqlSafe(sql));
         for item in uses {
             query = query
                 .bind(item.manifest.0)
-                .bind(item.repository.0)
                 .bind(item.uses.pulls)
                 .bind(item.uses.pulled_at.map(|at| at.0))
                 .bind(item.uses.used_at.0);
@@ -298,38 +295,6 @@ pub async fn list_manifest_uses(
         found.extend(rows.into_iter().map(|(id, used_at)| (ManifestId(id), Timestamp(used_at))));
     }
     Ok(found)
-}
-
-/// A manifest that was used, and not lately.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct UsedManifest {
-    /// Its row.
-    pub id: ManifestId,
-    /// Its digest.
-    pub digest: String,
-    /// When it was last used.
-    pub used_at: Timestamp,
-}
-
-/// The manifests of a repository whose last use is furthest back, and before an instant. Those that were never used are not
-/// among them.
-///
-/// # Errors
-/// When the database fails.
-pub async fn list_least_recently_used(
-    c: &mut Connection,
-    repository: RepositoryId,
-    before: Timestamp,
-    limit: i64,
-) -> Result<Vec<UsedManifest>, Error> {
-    const SQL: &str = "SELECT p.manifest_id, m.digest, p.used_at FROM manifest_pulls p
-         JOIN manifests m ON m.id = p.manifest_id AND m.repository_id = p.repository_id
-         WHERE p.repository_id = $1 AND p.used_at < $2 ORDER BY p.used_at, p.manifest_id LIMIT $3";
-    let rows: Vec<(i64, String, i64)> = on_engine!(c, c => {
-        sqlx::query_as(SQL).bind(repository.0).bind(before.0).bind(limit).fetch_all(c).await?
-    });
-    let used = |(id, digest, used_at)| UsedManifest { id: ManifestId(id), digest, used_at: Timestamp(used_at) };
-    Ok(rows.into_iter().map(used).collect())
 }
 
 /// The pulls of a repository since it began.

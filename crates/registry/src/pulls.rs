@@ -126,7 +126,7 @@ struct Sums {
 impl Sums {
     fn add(&mut self, meter: &Meter, uses: Use) {
         let (repository, manifest) = (meter.repository, meter.manifest);
-        let sum = self.manifests.entry(manifest).or_insert(ManifestUse { manifest, repository, uses: NONE });
+        let sum = self.manifests.entry(manifest).or_insert(ManifestUse { manifest, uses: NONE });
         add(&mut sum.uses, uses);
         if let Some((tag, created_at)) = &meter.tag {
             let (name, created_at) = (tag.as_str().to_owned(), *created_at);

@@ -3,13 +3,11 @@
 -- Pulls. A row appears with the first use and goes with what was pulled. used_at is the newest of all requests for the
 -- manifest, HEAD too; pulled_at is that of the pulls, NULL while there was none.
 CREATE TABLE manifest_pulls (
-    manifest_id   BIGINT PRIMARY KEY NOT NULL REFERENCES manifests (id) ON DELETE CASCADE,
-    repository_id BIGINT NOT NULL,
-    pull_count    BIGINT NOT NULL,
-    pulled_at     BIGINT,
-    used_at       BIGINT NOT NULL
+    manifest_id BIGINT PRIMARY KEY NOT NULL REFERENCES manifests (id) ON DELETE CASCADE,
+    pull_count  BIGINT NOT NULL,
+    pulled_at   BIGINT,
+    used_at     BIGINT NOT NULL
 );
-CREATE INDEX manifest_pulls_by_use ON manifest_pulls (repository_id, used_at, manifest_id);
 
 CREATE TABLE tag_pulls (
     repository_id BIGINT NOT NULL,

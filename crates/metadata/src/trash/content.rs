@@ -38,8 +38,7 @@ async fn find_or_insert_bin(c: &mut Connection, trash: TrashId, now: Timestamp) 
     // No repository has such a name.
     const INSERT: &str = "INSERT INTO repositories (registry_id, name, created_at, updated_at, deleted_at, trash_id)
          SELECT registry_id, '~trash/' || repository, $2, $2, $2, id FROM trash WHERE id = $1 RETURNING id";
-    let found: Option<i64> =
-        on_engine!(&mut *c, c => sqlx::query_scalar(FIND).bind(trash.0).fetch_optional(c).await?);
+    let found: Option<i64> = on_engine!(&mut *c, c => sqlx::query_scalar(FIND).bind(trash.0).fetch_optional(c).await?);
     let id = match found {
         Some(id) => id,
         None => on_engine!(c, c => sqlx::query_scalar(INSERT).bind(trash.0).bind(now.0).fetch_one(c).await?),
@@ -61,8 +60,7 @@ async fn move_manifests(c: &mut Connection, to: RepositoryId, ids: &[ManifestId]
         );
         let references = format!("UPDATE manifest_blobs SET repository_id = $1 WHERE manifest_id IN ({list})");
         let manifests = format!("UPDATE manifests SET repository_id = $1 WHERE id IN ({list})");
-        let pulls = format!("UPDATE manifest_pulls SET repository_id = $1 WHERE manifest_id IN ({list})");
-        for sql in [link, references, manifests, pulls] {
+        for sql in [link, references, manifests] {
             on_engine!(&mut *c, c => {
                 let mut query = sqlx::query(AssertSqlSafe(sql)).bind(to.0);
                 for id in part {
@@ -152,7 +150,8 @@ pub async fn sink(
     now: Timestamp,
 ) -> Result<(), Error> {
     // No repository has such a name.
-    const SQL: &str = "UPDATE repositories SET name = $2, trash_id = $3, deleted_at = $4, deleted_by = $5, settled_to = '',
+    const SQL: &str =
+        "UPDATE repositories SET name = $2, trash_id = $3, deleted_at = $4, deleted_by = $5, settled_to = '',
             manifest_count = 0, tag_count = 0, updated_at = $4 WHERE id = $1";
     let name = format!("~{}", id.0);
     on_engine!(c, c => {
@@ -175,7 +174,8 @@ pub async fn settle_some(c: &mut Connection, id: RepositoryId, trash: TrashId, m
     let found: Option<(String, i64, String)> =
         on_engine!(&mut *c, c => sqlx::query_as(FIND).bind(id.0).bind(trash.0).fetch_optional(c).await?);
     let Some((settled_to, deleted_at, actor)) = found else { return Ok(false) };
-    const NEXT: &str = "SELECT digest, id FROM manifests WHERE repository_id = $1 AND digest > $2 ORDER BY digest LIMIT $3";
+    const NEXT: &str =
+        "SELECT digest, id FROM manifests WHERE repository_id = $1 AND digest > $2 ORDER BY digest LIMIT $3";
     let next: Vec<(String, i64)> = on_engine!(&mut *c, c => {
         sqlx::query_as(NEXT).bind(id.0).bind(settled_to).bind(most).fetch_all(c).await?
     });

@@ -14,7 +14,6 @@ all_engines!(
     a_tag_that_was_set_anew_begins_anew,
     a_repository_counts_all_of_its_manifests_until_it_begins_anew,
     a_tag_is_used_with_its_manifest,
-    what_was_used_least_recently_comes_first,
     nothing_is_unused_before_counting_began,
     notes_pass_those_who_remove_manifests,
 );
@@ -44,8 +43,8 @@ async fn app(db: &Database) -> (RegistryId, RepositoryId) {
     (registry, repository(db, registry, "app").await)
 }
 
-async fn note(db: &Database, repository: RepositoryId, manifest: ManifestId, uses: Use) {
-    write!(db, c => pulls::note_manifests(c, &[ManifestUse { manifest, repository, uses }])).unwrap();
+async fn note(db: &Database, manifest: ManifestId, uses: Use) {
+    write!(db, c => pulls::note_manifests(c, &[ManifestUse { manifest, uses }])).unwrap();
 }
 
 async fn note_tag(db: &Database, repository: RepositoryId, name: &str, created_at: Timestamp, uses: Use) {
@@ -77,11 +76,11 @@ pub(crate) async fn pulls_add_up_and_the_newest_time_stays(db: Database) {
     let (_, repo) = app(&db).await;
     let [one, two] = [image(&db, repo, "one").await, image(&db, repo, "two").await];
     assert_eq!(shown(&db, repo, "one").await, (None, None));
-    note(&db, repo, one, pulled(0, 1)).await;
+    note(&db, one, pulled(0, 1)).await;
     note_tag(&db, repo, "one", NOW, pulled(0, 1)).await;
     assert_eq!(shown(&db, repo, "one").await, (None, None), "a look is no pull");
     for (count, seconds) in [(2, 20), (3, 10), (0, 30)] {
-        note(&db, repo, one, pulled(count, seconds)).await;
+        note(&db, one, pulled(count, seconds)).await;
         note_tag(&db, repo, "one", NOW, pulled(count, seconds)).await;
     }
     let expected = Some(Pulls { count: 5, last_at: at(20) });
@@ -91,7 +90,7 @@ pub(crate) async fn pulls_add_up_and_the_newest_time_stays(db: Database) {
     assert_eq!(uses.into_iter().collect::<Vec<_>>(), [(one, at(30))]);
 
     let many: Vec<ManifestUse> = (0..pulls::ITEMS_PER_NOTE as i64)
-        .map(|id| ManifestUse { manifest: ManifestId(id), repository: repo, uses: pulled(1, 40) })
+        .map(|id| ManifestUse { manifest: ManifestId(id), uses: pulled(1, 40) })
         .collect();
     write!(db, c => pulls::note_manifests(c, &many)).unwrap();
     write!(db, c => pulls::note_manifests(c, &[])).unwrap();
@@ -103,11 +102,11 @@ pub(crate) async fn pulls_add_up_and_the_newest_time_stays(db: Database) {
 pub(crate) async fn what_is_gone_takes_its_pulls_along_and_is_not_noted_again(db: Database) {
     let (_, repo) = app(&db).await;
     let one = image(&db, repo, "one").await;
-    note(&db, repo, one, pulled(1, 1)).await;
+    note(&db, one, pulled(1, 1)).await;
     note_tag(&db, repo, "one", NOW, pulled(1, 1)).await;
     write!(db, c => tags::delete_of_manifests(c, &[one])).unwrap();
     write!(db, c => manifests::delete(c, one)).unwrap();
-    note(&db, repo, one, pulled(1, 2)).await;
+    note(&db, one, pulled(1, 2)).await;
     note_tag(&db, repo, "one", NOW, pulled(1, 2)).await;
     assert!(read!(db, c => pulls::list_manifest_uses(c, &[one])).unwrap().is_empty());
     image(&db, repo, "one").await;
@@ -177,24 +176,11 @@ pub(crate) async fn a_tag_is_used_with_its_manifest(db: Database) {
     let name = "three".parse().unwrap();
     write!(db, c => tags::put(c, repo, &name, one, Overwrite::Allowed, NOW)).unwrap();
     note_tag(&db, repo, "three", NOW, pulled(1, 50)).await;
-    note(&db, repo, one, pulled(1, 40)).await;
+    note(&db, one, pulled(1, 40)).await;
     let uses = read!(db, c => pulls::list_tag_uses(c, repo, &["one", "two", "three", "four"])).unwrap();
     let mut uses: Vec<_> = uses.into_iter().collect();
     uses.sort();
     assert_eq!(uses, [("one".to_owned(), at(40)), ("three".to_owned(), at(50))]);
-}
-
-pub(crate) async fn what_was_used_least_recently_comes_first(db: Database) {
-    let (_, repo) = app(&db).await;
-    for (tag, seconds) in [("one", 30), ("two", 10), ("three", 20), ("four", 40)] {
-        let id = image(&db, repo, tag).await;
-        note(&db, repo, id, pulled(1, seconds)).await;
-    }
-    image(&db, repo, "never").await;
-    let listed = read!(db, c => pulls::list_least_recently_used(c, repo, at(40), 2)).unwrap();
-    assert_eq!(listed.iter().map(|used| used.used_at).collect::<Vec<_>>(), [at(10), at(20)]);
-    let listed = read!(db, c => pulls::list_least_recently_used(c, repo, at(40), 10)).unwrap();
-    assert_eq!(listed.len(), 3);
 }
 
 pub(crate) async fn nothing_is_unused_before_counting_began(db: Database) {
@@ -226,10 +212,8 @@ pub(crate) async fn notes_pass_those_who_remove_manifests(db: Database) {
     };
     let notes = async {
         for seconds in 0..20 {
-            let items: Vec<_> = ids
-                .iter()
-                .map(|&manifest| ManifestUse { manifest, repository: repo, uses: pulled(1, seconds) })
-                .collect();
+            let items: Vec<_> =
+                ids.iter().map(|&manifest| ManifestUse { manifest, uses: pulled(1, seconds) }).collect();
             write!(db, c => pulls::note_manifests(c, &items)).unwrap();
             for tag in ["a", "b", "c", "d", "e", "f", "g", "h"] {
                 note_tag(&db, repo, tag, NOW, pulled(1, seconds)).await;
