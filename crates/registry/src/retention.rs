@@ -196,3 +196,142 @@ const AT_ONCE: i64 = 200;
 const LOOK_AGAIN: Duration = Duration::from_secs(60 * 60);
 
 const DAY_SECONDS: u64 = 24 * 60 * 60;
+
+#[cfg(test)]
+mod tests {
+    use wharf_blobs::FileStore;
+    use wharf_metadata::blobs::{self, Place};
+    use wharf_metadata::registries::Retention;
+    use wharf_metadata::{Database, DatabaseUrl, NewRegistry, RegistryRow, repositories};
+    use wharf_model::{Algorithm, FakeClock, Reference, RegistryUid, RepositoryName};
+
+    use super::*;
+    use crate::{PutManifest, Settings, Sight};
+
+    struct World {
+        artifacts: Artifacts,
+        clock: Arc<FakeClock>,
+        registry: Arc<RegistryRow>,
+        repository: RepositoryName,
+        _directory: tempfile::TempDir,
+    }
+
+    impl World {
+        /// A registry that keeps untagged manifests for a day.
+        async fn new() -> Self {
+            let directory = tempfile::tempdir().unwrap();
+            let path = directory.path().join("metadata.db");
+            let database = Database::open(&DatabaseUrl::Sqlite(path)).await.unwrap();
+            let clock = Arc::new(FakeClock::at(Timestamp(1_790_000_000_000_000)));
+            let store = Arc::new(FileStore::open(directory.path().join("blobs")).unwrap());
+            let artifacts = Artifacts::new(database, store, clock.clone(), Settings::default(), &[7; 32]);
+            let repository: RepositoryName = "app".parse().unwrap();
+            let new = NewRegistry {
+                uid: RegistryUid(uuid::Uuid::new_v4()),
+                name: "contoso".parse().unwrap(),
+                sku: "Premium".into(),
+                admin_user_enabled: true,
+                anonymous_pull_enabled: false,
+                admin_passwords: [vec![], vec![]],
+                created_at: Timestamp(0),
+                resource_id: wharf_model::ResourceId::root(),
+                settings: RegistrySettings { retention: Some(Retention { days: 1, since: 0 }), ..Default::default() },
+            };
+            let name = repository.clone();
+            let write = artifacts.database().write(move |c| {
+                Box::pin(async move {
+                    let registry = registries::insert(c, &new).await?.expect("the name is free");
+                    let found = repositories::find_or_insert(c, registry, &name, Timestamp(0)).await?;
+                    let digest = Digest::of(Algorithm::Sha256, b"{}");
+                    let (blob, _) = blobs::insert(c, &digest, 2, &Place::Inline(b"{}".to_vec()), Timestamp(0)).await?;
+                    blobs::link(c, found.id, blob, Timestamp(i64::MAX)).await
+                })
+            });
+            write.await.unwrap();
+            let registry = artifacts.find_registry(&"contoso".parse().unwrap()).await.unwrap().unwrap();
+            Self { artifacts, clock, registry, repository, _directory: directory }
+        }
+
+        fn target(&self) -> Target<'_> {
+            Target { registry: &self.registry, repository: &self.repository }
+        }
+
+        async fn push(&self, tag: &str, note: &str) -> Digest {
+            let config = Digest::of(Algorithm::Sha256, b"{}");
+            let manifest = serde_json::json!({
+                "schemaVersion": 2,
+                "mediaType": "application/vnd.oci.image.manifest.v1+json",
+                "config": {"mediaType": "application/vnd.oci.image.config.v1+json", "digest": config.as_str(), "size": 2},
+                "layers": [],
+                "annotations": {"note": note},
+            });
+            let put = PutManifest {
+                reference: tag.parse().unwrap(),
+                tags: Vec::new(),
+                content_type: None,
+                bytes: serde_json::to_vec(&manifest).unwrap().into(),
+                only_new: false,
+                actor: "test".into(),
+            };
+            self.artifacts.put_manifest(self.target(), put).await.unwrap().digest
+        }
+
+        async fn untag(&self, tag: &str) {
+            let reference: Reference = tag.parse().unwrap();
+            self.artifacts.delete_manifest(self.target(), &reference, "test").await.unwrap();
+        }
+
+        async fn read_due(&self) -> Vec<DueManifest> {
+            let now = self.artifacts.now();
+            let database = self.artifacts.database();
+            database.read(move |c| Box::pin(async move { dates::list_due(c, now, 10).await })).await.unwrap()
+        }
+
+        async fn act_on(&self, due: Vec<DueManifest>) -> u64 {
+            self.artifacts.remove_due(due, self.artifacts.now()).await.unwrap()
+        }
+
+        async fn is_there(&self, digest: &Digest) -> bool {
+            let reference = Reference::Digest(digest.clone());
+            self.artifacts.get_manifest(self.target(), &reference, Sight::Everything).await.unwrap().is_some()
+        }
+    }
+
+    const DAY: Duration = Duration::from_secs(DAY_SECONDS);
+
+    /// Each time the list of what is due was read before, and acted on after.
+    #[tokio::test]
+    async fn what_was_read_as_due_stays_if_it_is_not_any_more() {
+        let world = World::new().await;
+        world.push("stays", "another").await;
+        let digest = world.push("v1", "it").await;
+        world.untag("v1").await;
+        world.clock.advance(DAY);
+        let due = world.read_due().await;
+        assert_eq!(due.len(), 1);
+
+        world.push("v2", "it").await;
+        assert_eq!(world.act_on(due.clone()).await, 0, "tagged again");
+        world.untag("v2").await;
+        assert_eq!(world.act_on(due.clone()).await, 0, "tagged and untagged again: it has another date");
+        assert!(world.is_there(&digest).await);
+        assert!(world.read_due().await.is_empty());
+        world.clock.advance(DAY - Duration::from_secs(1));
+        assert_eq!(world.artifacts.remove_untagged_manifests().await.unwrap(), 0);
+        world.clock.advance(Duration::from_secs(1));
+        let due = world.read_due().await;
+        assert_eq!(due.len(), 1, "the old list did not take the new date away");
+
+        let id = world.registry.id;
+        let mut change = registries::RegistryChange::from(&*world.registry);
+        change.settings.retention = None;
+        let write = world
+            .artifacts
+            .database()
+            .write(move |c| Box::pin(async move { registries::update(c, id, &change, "test", Timestamp(0)).await }));
+        write.await.unwrap();
+        assert_eq!(world.act_on(due).await, 0, "the policy was switched off");
+        assert!(world.is_there(&digest).await);
+        assert!(world.read_due().await.is_empty(), "for good");
+    }
+}
