@@ -10,6 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
 use serde_json::{Value, json};
+use tokio::sync::Semaphore;
 use wharf_model::{Algorithm, Digest};
 use wharf_oci::media_type;
 
@@ -65,6 +66,10 @@ pub struct Quirks {
     pub blob_length: Option<usize>,
     /// Whether blobs never end, and do not say how long they are.
     pub endless_blobs: bool,
+    /// Whether it does not say how long blobs are.
+    pub blob_without_length: bool,
+    /// After how many bytes of a blob nothing more comes before there is a permit.
+    pub pause_after: Option<(usize, Arc<Semaphore>)>,
     /// Where blobs are, if not here.
     pub blobs_at: Option<String>,
     /// What the next requests are answered with: status, headers, body.
@@ -100,6 +105,8 @@ impl Default for Quirks {
             wrong_blobs: 0,
             blob_length: None,
             endless_blobs: false,
+            blob_without_length: false,
+            pause_after: None,
             blobs_at: None,
             failures: VecDeque::new(),
             referrers: true,
@@ -305,11 +312,19 @@ impl State {
                 quirks.cuts -= 1;
                 Body::from_stream(broken(bytes.slice(..after)))
             }
-            _ => Body::from(bytes),
+            _ => match quirks.pause_after.clone() {
+                Some((after, permits)) if after < length => Body::from_stream(paused(bytes, after, permits)),
+                _ if quirks.blob_without_length => {
+                    Body::from_stream(futures_util::stream::iter([Ok::<_, std::io::Error>(bytes)]))
+                }
+                _ => Body::from(bytes),
+            },
         };
         let mut response = Response::new(body);
         *response.status_mut() = status;
-        response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+        if !quirks.blob_without_length {
+            response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+        }
         if let Some(first) = first {
             let range = format!("bytes {first}-{}/{total}", total - 1);
             response.headers_mut().insert(header::CONTENT_RANGE, range.parse().expect("digits fit a header"));
@@ -392,6 +407,21 @@ fn broken(bytes: Bytes) -> impl futures_util::Stream<Item = Result<Bytes, std::i
         Err(std::io::Error::other("cut"))
     });
     futures_util::StreamExt::chain(futures_util::stream::iter([Ok(bytes)]), cut)
+}
+
+/// What comes, and the rest once there is a permit.
+fn paused(
+    bytes: Bytes,
+    after: usize,
+    permits: Arc<Semaphore>,
+) -> impl futures_util::Stream<Item = Result<Bytes, std::io::Error>> + Send + 'static {
+    let rest = bytes.slice(after..);
+    let later = futures_util::stream::once(Box::pin(async move {
+        let permit = permits.acquire().await.map_err(std::io::Error::other)?;
+        permit.forget();
+        Ok(rest)
+    }));
+    futures_util::StreamExt::chain(futures_util::stream::iter([Ok(bytes.slice(..after))]), later)
 }
 
 fn plain(status: u16, body: impl Into<Bytes>) -> Response<Body> {

@@ -3,6 +3,7 @@
 mod access;
 mod arm;
 mod authorization;
+mod cache;
 mod deployments;
 mod documents;
 mod groups;
@@ -13,6 +14,7 @@ mod in_process;
 mod lists;
 mod locks;
 mod plane;
+mod purge_policies;
 mod races;
 mod registries;
 mod subscriptions;

@@ -24,6 +24,7 @@ macro_rules! all_engines {
 }
 
 mod attributes;
+mod cache;
 mod charts;
 mod deployments;
 mod directory;

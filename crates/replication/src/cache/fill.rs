@@ -112,18 +112,13 @@ impl Cache {
         digest: &Digest,
         size_bytes: Option<u64>,
     ) -> Result<(), Problem> {
-        let is_here = async || self.0.artifacts.renew_blob(place.target(), digest).await.map_err(Problem::store);
-        if is_here().await?.is_some() {
+        if self.0.artifacts.renew_blob(place.target(), digest).await.map_err(Problem::store)?.is_some() {
             return Ok(());
         }
         if let Some(size_bytes) = size_bytes {
             self.0.sizes.insert(place.digest_key(digest), size_bytes);
         }
         let turn = self.0.ahead.acquire().await;
-        // It may have come while this waited, for a client.
-        if is_here().await?.is_some() {
-            return Ok(());
-        }
         let ended = self.fill(place, route, digest).ended().await;
         drop(turn);
         ended
@@ -136,6 +131,10 @@ impl Cache {
         digest: &Digest,
         state: &watch::Sender<State>,
     ) -> Result<(), Problem> {
+        // It may have come between the look of whoever asked and this.
+        if self.0.artifacts.renew_blob(place.target(), digest).await.map_err(Problem::store)?.is_some() {
+            return Ok(());
+        }
         let client = self.client(route).await?;
         let mut fetched = client.open_blob(&route.upstream, digest, 0).await?;
         if let Some(size_bytes) = self.0.sizes.get(&place.digest_key(digest)) {

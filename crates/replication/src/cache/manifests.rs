@@ -211,6 +211,10 @@ impl Cache {
                 (self.clone(), place.clone(), route.clone(), tag.clone(), key.clone());
             async move {
                 let under_way = cache.0.tasks.begin();
+                // Somebody may have asked between the look and the flight.
+                if let Some(asked) = cache.0.tags.get(&key).filter(|asked| cache.holds(asked)) {
+                    return asked;
+                }
                 let reference = Reference::Tag(tag.clone());
                 let found = if with_bytes {
                     cache.fetch_by(&place, &route, &reference).await.map(|manifest| facts(&manifest))
@@ -265,7 +269,7 @@ impl Cache {
                     let reference = Reference::Digest(digest.clone());
                     async move {
                         let _under_way = cache.0.tasks.begin();
-                        cache.fetch_by(&place, &route, &reference).await
+                        cache.fetch_once(&place, &route, &reference).await
                     }
                 });
                 fetched.await.unwrap_or_else(|| Err(Problem::Store("the request was interrupted".into())))?
@@ -273,6 +277,20 @@ impl Cache {
         };
         self.complete(place, route, manifest.clone(), tag);
         Ok(manifest)
+    }
+
+    /// Fetches a manifest, unless somebody else did between the look and the flight.
+    async fn fetch_once(&self, place: &Place, route: &Route, reference: &Reference) -> Result<Arc<Manifest>, Problem> {
+        if let Reference::Digest(digest) = reference
+            && let Some(manifest) = self.0.pending.get(&place.digest_key(digest))
+        {
+            return Ok(manifest);
+        }
+        let stored = self.0.artifacts.get_manifest(place.target(), reference, Sight::Everything).await;
+        match stored {
+            Ok(Some(stored)) => Ok(stored),
+            _ => self.fetch_by(place, route, reference).await,
+        }
     }
 
     /// Fetches a manifest and keeps it in memory until it is stored.

@@ -13,6 +13,7 @@ mod purge;
 mod registry;
 mod repository;
 mod restore;
+mod secret;
 mod verify;
 
 use std::process::ExitCode;
@@ -107,6 +108,12 @@ enum Command {
         wharf job show 0d6f1a34-9d0c-4f6e-8f53-0a4a3c1f4a52\n  \
         wharf job cancel 0d6f1a34-9d0c-4f6e-8f53-0a4a3c1f4a52")]
     Job(job::JobArgs),
+    /// Store, list, show and delete the secrets that credential sets name
+    #[command(after_help = "Examples:\n  \
+        wharf secret set hub-user --file user.txt\n  \
+        wharf secret set hub-password --file token.txt --login-server docker.io\n  \
+        wharf secret list")]
+    Secret(secret::SecretArgs),
     /// Remove what nothing needs any more
     #[command(after_help = "Examples:\n  \
         wharf gc --dry-run\n  \
@@ -268,6 +275,10 @@ fn run(matches: &ArgMatches) -> Result<ExitCode, Failed> {
         Command::Job(args) => {
             let config = load(args.command.common())?;
             with_app(&config, clock, async |app| job::run(&args.command, &app).await)
+        }
+        Command::Secret(args) => {
+            let config = load(args.command.common())?;
+            with_app(&config, clock, async |app| secret::run(&args.command, &app).await)
         }
         Command::Gc(args) => {
             let config = load(&args.common)?;
