@@ -16,6 +16,8 @@ pub struct Answer {
     pub location: Option<String>,
     /// Where to look for how it goes: a path on the management host with its query. For 200 and 201, when more goes on.
     pub async_operation: Option<String>,
+    /// Whether the same is worth asking again soon. Without being told, clients wait for half a minute between two looks.
+    pub is_pending: bool,
 }
 
 impl Answer {
@@ -56,6 +58,6 @@ impl Answer {
     }
 
     pub(crate) fn of(status: StatusCode, body: Option<Value>) -> Self {
-        Self { status, body, etag: None, location: None, async_operation: None }
+        Self { status, body, etag: None, location: None, async_operation: None, is_pending: false }
     }
 }

@@ -87,7 +87,9 @@ impl Management {
             return Err(ArmError::new(Code::NotFound, text).into());
         };
         Ok(match polled {
-            Polled::Status => Answer::ok(show(&operation)),
+            Polled::Status => {
+                Answer { is_pending: operation.status == Status::InProgress, ..Answer::ok(show(&operation)) }
+            }
             Polled::Result => result(operation),
         })
     }

@@ -33,6 +33,9 @@ pub(crate) fn of_answer(context: &RequestContext, answer: Answer) -> Response<Bo
         // Without it clients wait for half a minute between two looks.
         headers.insert(header::RETRY_AFTER, SOON);
     }
+    if answer.is_pending {
+        headers.insert(header::RETRY_AFTER, SOON);
+    }
     response
 }
 
