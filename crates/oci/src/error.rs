@@ -221,6 +221,7 @@ impl From<RouteError> for OciError {
             RouteError::NoSuchTag => Self::new(Code::ManifestUnknown),
             RouteError::Tag => Self::new(Code::TagInvalid),
             RouteError::NoSuchUpload => Self::new(Code::BlobUploadUnknown),
+            RouteError::Chart => Self::new(Code::ChartInvalid).with_message(error.to_string()),
             RouteError::Key => Self::new(Code::AttributesInvalid)
                 .with_message("a key has 1 to 256 bytes, none of them a control character"),
         }

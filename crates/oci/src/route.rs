@@ -148,6 +148,9 @@ pub enum RouteError {
     /// No upload can have this id.
     #[error("no upload can have that id")]
     NoSuchUpload,
+    /// What stands in the place of a chart's name, version or file is none.
+    #[error("the name is none of a chart, of its version or of a file of it")]
+    Chart,
     /// What stands in the key's place is none.
     #[error("the key is invalid")]
     Key,
@@ -234,15 +237,15 @@ impl Route {
             }
             Endpoint::GetChartIndex => Self::GetChartIndex { home: parts.repository()? },
             Endpoint::ListCharts => Self::ListCharts { home: parts.repository()? },
-            Endpoint::ListChartVersions => Self::ListChartVersions { home: parts.repository()?, chart: parts.chart() },
+            Endpoint::ListChartVersions => Self::ListChartVersions { home: parts.repository()?, chart: parts.chart()? },
             Endpoint::GetChartVersion => {
-                Self::GetChartVersion { home: parts.repository()?, chart: parts.chart(), version: parts.last() }
+                Self::GetChartVersion { home: parts.repository()?, chart: parts.chart()?, version: parts.version()? }
             }
-            Endpoint::DeleteChart => Self::DeleteChart { home: parts.repository()?, chart: parts.chart() },
-            Endpoint::GetChartFile => Self::GetChartFile { home: parts.repository()?, file: parts.last() },
-            Endpoint::PutChartFile => Self::PutChartFile { home: parts.repository()?, file: parts.last() },
-            Endpoint::ReplaceChartFile => Self::ReplaceChartFile { home: parts.repository()?, file: parts.last() },
-            Endpoint::DeleteChartFile => Self::DeleteChartFile { home: parts.repository()?, file: parts.last() },
+            Endpoint::DeleteChart => Self::DeleteChart { home: parts.repository()?, chart: parts.chart()? },
+            Endpoint::GetChartFile => Self::GetChartFile { home: parts.repository()?, file: parts.file()? },
+            Endpoint::PutChartFile => Self::PutChartFile { home: parts.repository()?, file: parts.file()? },
+            Endpoint::ReplaceChartFile => Self::ReplaceChartFile { home: parts.repository()?, file: parts.file()? },
+            Endpoint::DeleteChartFile => Self::DeleteChartFile { home: parts.repository()?, file: parts.file()? },
         })
     }
 

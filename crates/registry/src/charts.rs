@@ -130,12 +130,8 @@ pub enum ChartError {
         version: String,
     },
     /// No repository or tag can be called like the chart.
-    #[error("a chart called {name:?} in the version {version:?} cannot be stored: {reason}")]
+    #[error("the chart cannot be stored under its name and version: {reason}")]
     Name {
-        /// The chart's name.
-        name: String,
-        /// Its version.
-        version: String,
         /// Why.
         reason: &'static str,
     },

@@ -184,14 +184,19 @@ impl<'p> Parts<'p> {
         if is_key { Ok(self.last.to_owned()) } else { Err(RouteError::Key) }
     }
 
-    /// The name of a chart. Whether there can be one of that name is found out by looking for it.
-    pub(super) fn chart(&self) -> String {
-        self.middle.to_owned()
+    /// The name of a chart.
+    pub(super) fn chart(&self) -> Result<String, RouteError> {
+        word_of_charts(self.middle)
     }
 
-    /// The version of a chart, or the name of a file of one.
-    pub(super) fn last(&self) -> String {
-        self.last.to_owned()
+    /// The version of a chart.
+    pub(super) fn version(&self) -> Result<String, RouteError> {
+        word_of_charts(self.last)
+    }
+
+    /// The name of a file of a chart.
+    pub(super) fn file(&self) -> Result<String, RouteError> {
+        word_of_charts(self.last)
     }
 
     pub(super) fn upload(&self) -> Result<UploadId, RouteError> {
@@ -204,6 +209,13 @@ fn is_plain(name: &str) -> bool {
     !name.split('/').any(|component| component.starts_with('_'))
 }
 
+/// A name or version of charts: what either can be made of.
+fn word_of_charts(word: &str) -> Result<String, RouteError> {
+    let is_word = (1..=LONGEST_WORD_OF_CHARTS).contains(&word.len())
+        && word.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._+-".contains(&byte));
+    if is_word { Ok(word.to_owned()) } else { Err(RouteError::Chart) }
+}
+
 pub(super) fn decode(path: &str) -> Result<Cow<'_, str>, RouteError> {
     if !path.contains('%') {
         return Ok(Cow::Borrowed(path));
@@ -213,3 +225,6 @@ pub(super) fn decode(path: &str) -> Result<Cow<'_, str>, RouteError> {
 
 /// The longest key of a value in the metadata API, in bytes.
 const LONGEST_KEY: usize = 256;
+
+/// The longest name of a file of a chart, in bytes.
+const LONGEST_WORD_OF_CHARTS: usize = 400;

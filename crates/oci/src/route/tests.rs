@@ -122,6 +122,10 @@ fn tricks_with_paths_end_in_an_error() {
     for path in ["/helm/v1/A/index.yaml", "/helm/v1/../index.yaml", "/helm/v1//_charts", "/helm/v1/a%00/_blobs/x.tgz"] {
         assert_eq!(get(path), Err(RouteError::Name), "{path}");
     }
+    for path in ["/helm/v1/a/_blobs/", "/helm/v1/a/_blobs/%3Cx%3E", "/helm/v1/a/_charts/x/", "/helm/v1/a/_charts/x%20y"]
+    {
+        assert_eq!(get(path), Err(RouteError::Chart), "{path}");
+    }
     for path in ["/acr/v1/a/_metadata/", "/acr/v1/a/_metadata/a%00b"] {
         assert_eq!(get(path), Err(RouteError::Key), "{path}");
     }
@@ -188,6 +192,7 @@ proptest! {
         name in "[a-z0-9]{1,5}([._-][a-z0-9]{1,5}){0,2}(/[a-z0-9]{1,5}){0,3}",
         tag in "[A-Za-z0-9_][A-Za-z0-9_.-]{0,20}",
         key in "[ -.0-~]{1,20}",
+        file in "[A-Za-z0-9._+-]{1,20}",
         content: u64,
         id: u128,
         which in 0..ROUTES.len(),
@@ -242,12 +247,12 @@ proptest! {
             Endpoint::GetChartIndex => Route::GetChartIndex { home },
             Endpoint::ListCharts => Route::ListCharts { home },
             Endpoint::ListChartVersions => Route::ListChartVersions { home, chart: tag },
-            Endpoint::GetChartVersion => Route::GetChartVersion { home, chart: tag, version: key },
+            Endpoint::GetChartVersion => Route::GetChartVersion { home, chart: tag, version: file },
             Endpoint::DeleteChart => Route::DeleteChart { home, chart: tag },
-            Endpoint::GetChartFile => Route::GetChartFile { home, file: key },
-            Endpoint::PutChartFile => Route::PutChartFile { home, file: key },
-            Endpoint::ReplaceChartFile => Route::ReplaceChartFile { home, file: key },
-            Endpoint::DeleteChartFile => Route::DeleteChartFile { home, file: key },
+            Endpoint::GetChartFile => Route::GetChartFile { home, file },
+            Endpoint::PutChartFile => Route::PutChartFile { home, file },
+            Endpoint::ReplaceChartFile => Route::ReplaceChartFile { home, file },
+            Endpoint::DeleteChartFile => Route::DeleteChartFile { home, file },
         };
         for method in ROUTES[which].methods {
             let method: Method = method.parse().unwrap();

@@ -94,6 +94,7 @@ fn read_entries<R: Read>(archive: &mut Archive<R>) -> Result<Option<Vec<u8>>, In
                 let name = long_name.take().unwrap_or_else(|| entry.path_bytes().into_owned());
                 let name = String::from_utf8_lossy(&name).into_owned();
                 let inside = inside(&name)?;
+                let name = shortened(&name);
                 match kind {
                     EntryType::Directory => {}
                     EntryType::Regular | EntryType::Continuous => {
@@ -123,7 +124,7 @@ fn read_entries<R: Read>(archive: &mut Archive<R>) -> Result<Option<Vec<u8>>, In
 
 /// The name behind the chart's folder. It must not lead out of it, on any system; empty for the folder itself.
 fn inside(original: &str) -> Result<String, InvalidArchive> {
-    let outside = || InvalidArchive::Outside { name: original.to_owned() };
+    let outside = || InvalidArchive::Outside { name: shortened(original) };
     // Helm takes an archive that was made on Windows, and its first separator for the one that counts.
     let name = original.replace('\\', "/");
     let (folder, rest) = name.split_once('/').unwrap_or((&name, ""));
@@ -137,6 +138,11 @@ fn inside(original: &str) -> Result<String, InvalidArchive> {
         return Err(outside());
     }
     Ok(rest)
+}
+
+/// As much of a text as an error tells.
+pub(super) fn shortened(text: &str) -> String {
+    text.chars().take(LONGEST_TOLD).collect()
 }
 
 /// The `path` of a pax extension. One that changes a file's size is refused: readers that pass over it would see another
@@ -165,7 +171,7 @@ fn read_small<R: Read>(entry: &mut Entry<'_, R>, most: u64) -> Result<Vec<u8>, I
 
 #[expect(clippy::needless_pass_by_value, reason = "for map_err")]
 fn damaged(error: io::Error) -> InvalidArchive {
-    InvalidArchive::Damaged(error.to_string())
+    InvalidArchive::Damaged(shortened(&error.to_string()))
 }
 
 /// A reader that ends with an error at a bound, and remembers that it did.
@@ -204,6 +210,9 @@ pub(super) const LARGEST_CHART_YAML_BYTES: u64 = 256 << 10;
 
 /// The largest extension of a file's header: a long name.
 const LARGEST_EXTENSION_BYTES: u64 = 64 << 10;
+
+/// How much of a name or a reason is told, in characters.
+const LONGEST_TOLD: usize = 120;
 
 /// How many files a package may hold.
 const MOST_ENTRIES: usize = 20_000;

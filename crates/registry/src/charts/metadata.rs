@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
+use super::archive::shortened;
 use super::version;
 
 /// A chart's description of itself.
@@ -92,17 +93,11 @@ pub enum InvalidMetadata {
     #[error("its Chart.yaml names no chart")]
     NoName,
     /// The version is none that can be compared with others.
-    #[error("its version {version:?} is no semantic version")]
-    Version {
-        /// The version.
-        version: String,
-    },
+    #[error("its version is no semantic version")]
+    Version,
     /// There is another kind of chart than Helm knows.
-    #[error("its type {kind:?} is neither application nor library")]
-    Kind {
-        /// The type.
-        kind: String,
-    },
+    #[error("its type is neither application nor library")]
+    Kind,
     /// It says more than is kept.
     #[error("its Chart.yaml says more than {} KiB", LARGEST_BYTES >> 10)]
     TooLarge,
@@ -119,7 +114,7 @@ impl ChartMetadata {
         // The first line of the error says what is wrong and where; the rest shows it.
         let read = read.map_err(|error| {
             let text = error.to_string();
-            InvalidMetadata::Unreadable(text.lines().next().unwrap_or_default().to_owned())
+            InvalidMetadata::Unreadable(shortened(text.lines().next().unwrap_or_default()))
         })?;
         read.checked()
     }
@@ -130,7 +125,7 @@ impl ChartMetadata {
     /// [`InvalidMetadata`].
     pub(super) fn of_json(json: &[u8]) -> Result<Self, InvalidMetadata> {
         let read: Result<Self, _> = serde_json::from_slice(json);
-        read.map_err(|error| InvalidMetadata::Unreadable(error.to_string()))?.checked()
+        read.map_err(|error| InvalidMetadata::Unreadable(shortened(&error.to_string())))?.checked()
     }
 
     /// The same without what no YAML document may hold, if it says what every chart must say.
@@ -142,10 +137,10 @@ impl ChartMetadata {
             return Err(InvalidMetadata::NoName);
         }
         if version::parse(&cleaned.version).is_none() {
-            return Err(InvalidMetadata::Version { version: cleaned.version });
+            return Err(InvalidMetadata::Version);
         }
         if !matches!(cleaned.kind.as_str(), "" | "application" | "library") {
-            return Err(InvalidMetadata::Kind { kind: cleaned.kind });
+            return Err(InvalidMetadata::Kind);
         }
         if cleaned.to_json().len() > LARGEST_BYTES {
             return Err(InvalidMetadata::TooLarge);

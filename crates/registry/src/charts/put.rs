@@ -46,11 +46,11 @@ impl Artifacts {
     async fn put_package(&self, charts: ChartsTarget<'_>, put: PutChart) -> Result<(), ChartError> {
         let name = put.file.name();
         let metadata = read_package(&name, put.bytes.clone()).await?;
+        let (repository, tag) = place(charts, &metadata)?;
         if put.file.stem != format!("{}-{}", metadata.name, metadata.version) {
             let (name, version, file) = (metadata.name, metadata.version, name);
             return Err(ChartError::Misnamed { file, name, version });
         }
-        let (repository, tag) = place(charts, &metadata)?;
         match (self.find_chart_file(charts, &put.file.stem).await?, put.replaces) {
             (Some(_), false) => return Err(ChartError::Exists(name)),
             (None, true) => return Err(ChartError::Unknown(name, charts.home.clone())),
@@ -172,7 +172,7 @@ enum Refused {
 
 /// The repository and the tag that a chart is stored under.
 fn place(charts: ChartsTarget<'_>, metadata: &ChartMetadata) -> Result<(RepositoryName, Tag), ChartError> {
-    let refuse = |reason| ChartError::Name { name: metadata.name.clone(), version: metadata.version.clone(), reason };
+    let refuse = |reason| ChartError::Name { reason };
     let repository = charts.repository(&metadata.name);
     let repository = repository.ok_or_else(|| {
         refuse("a name is made of lower-case letters, digits and single hyphens, dots and underscores between them")
