@@ -64,7 +64,12 @@ pub(crate) async fn list_manifests(call: &Call<'_>, repository: &RepositoryName)
     let listing = call.artifacts().list_deleted_manifests(call.target(repository), page(&query)).await?;
     let manifests = listing.items.iter().take(query.limit).map(Manifest::of).collect();
     let last = listing.items.last().map(|found| found.digest.clone());
-    answer_linked(call, repository, Linked { query: &query, more: listing.more, last, filters: &[] }, Manifests { manifests })
+    answer_linked(
+        call,
+        repository,
+        Linked { query: &query, more: listing.more, last, filters: &[] },
+        Manifests { manifests },
+    )
 }
 
 #[derive(Serialize)]

@@ -19,10 +19,13 @@ mod lists;
 mod purge;
 
 pub use content::{
-    FoundManifest, find_manifest, find_tag, forget_tags, insert_manifests, insert_tags, settle_some, sink, take_manifests,
+    FoundManifest, find_manifest, find_tag, forget_tags, insert_manifests, insert_tags, settle_some, sink,
+    take_manifests,
 };
 pub use lists::{DeletedManifest, DeletedTag, TagPosition, list_manifests, list_repositories, list_tags};
-pub use purge::{TrashRow, delete_if_empty, is_due, is_empty, list_inconsistencies, list_trashes, list_unsettled, purge_some};
+pub use purge::{
+    TrashRow, delete_if_empty, is_due, is_empty, list_inconsistencies, list_trashes, list_unsettled, purge_some,
+};
 
 use wharf_model::{Digest, RegistryId, RepositoryName};
 

@@ -14,7 +14,8 @@ async fn server() -> TestServer {
     server
 }
 
-async fn switch(server: &TestServer, days: Option<i64>) {
+/// Switches soft delete on, or off.
+pub(crate) async fn switch(server: &TestServer, days: Option<i64>) {
     let registry = server.registry(TestServer::REGISTRY).await;
     let mut change = RegistryChange::from(registry.as_ref());
     change.settings.soft_delete = days.map(|days| SoftDelete { days });

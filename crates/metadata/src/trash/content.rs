@@ -7,7 +7,7 @@ use super::TrashId;
 use crate::attributes::LockColumns;
 use crate::connection::{VALUES_PER_STATEMENT, on_engine, placeholder_list, placeholders};
 use crate::tags::{self, FormerTag};
-use crate::{Connection, Error};
+use crate::{Connection, Error, retention};
 
 /// Moves manifests whose tags are gone from a live repository into the trash, with what they refer to. To be called under
 /// the lock of the repository's row and of the trash.
@@ -49,6 +49,8 @@ async fn find_or_insert_bin(c: &mut Connection, trash: TrashId, now: Timestamp) 
 /// Moves manifests into another repository, in which their blobs are linked for as long as they need them. The links of
 /// the repository that they come from stay until their leases end.
 async fn move_manifests(c: &mut Connection, to: RepositoryId, ids: &[ManifestId]) -> Result<(), Error> {
+    // Nobody waits for the date of what is deleted, and what comes back has none.
+    retention::unmark(c, ids).await?;
     for part in ids.chunks(VALUES_PER_STATEMENT) {
         let list = placeholder_list(2, part.len());
         // An update that changes nothing keeps a link that is there from being cut meanwhile.
@@ -184,6 +186,7 @@ pub async fn settle_some(c: &mut Connection, id: RepositoryId, trash: TrashId, m
     let ids: Vec<ManifestId> = manifests.iter().map(|(_, id)| *id).collect();
     let former = tags::delete_of_manifests(c, &ids).await?;
     insert_tags(c, trash, &former, &actor, Timestamp(deleted_at)).await?;
+    retention::unmark(c, &ids).await?;
     note_manifests(c, trash, &manifests, &actor, Timestamp(deleted_at)).await?;
     const DONE: &str = "UPDATE repositories SET settled_to = $2 WHERE id = $1";
     let settled_to = next.last().map(|(digest, _)| digest.as_str());

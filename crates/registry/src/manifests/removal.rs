@@ -16,7 +16,7 @@ use wharf_model::{Digest, Locks, ManifestId, RepositoryId, Tag, Timestamp};
 
 use crate::cache::key;
 use crate::untagging::{Manifests, Untagging};
-use crate::{Artifacts, Error, Target, retention};
+use crate::{Artifacts, Error, Target};
 
 /// A tag that is to be removed if it is still what it was. Its manifest stays.
 #[derive(Clone, Debug)]
@@ -233,7 +233,6 @@ impl Remover {
             Some(policy) => {
                 let trash = trash::open(c, *registry, name, policy.days).await?;
                 trash::insert_manifests(c, trash, manifests, actor, *now).await?;
-                retention::hold(c, settings, &ids).await?;
             }
             None => {
                 removal::delete_manifests(c, &ids).await?;

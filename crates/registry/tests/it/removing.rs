@@ -6,9 +6,7 @@ use std::time::Duration;
 
 use wharf_metadata::changes;
 use wharf_model::{Clock as _, Digest, LocksChange, Timestamp};
-use wharf_registry::{
-    Check, ManifestRemoval, OnlyIf, Removal, Removed, RepositoryChange, Skipped, TagRemoval, Target,
-};
+use wharf_registry::{Check, ManifestRemoval, OnlyIf, Removal, Removed, RepositoryChange, Skipped, TagRemoval, Target};
 
 use crate::world::{IMAGE, INDEX, World, image, index};
 
@@ -59,10 +57,7 @@ async fn a_tag_is_removed_while_it_is_what_it_was() {
     assert!(world.manifest("app", "v2").await.is_some());
     let after = world.artifacts.last_change().await.unwrap();
     let unlocking = Removal { include_locked: true, ..removal() };
-    assert_eq!(
-        world.artifacts.remove_tags(target, &[tag("v2")], &unlocking, None).await.unwrap(),
-        [Removed::Removed]
-    );
+    assert_eq!(world.artifacts.remove_tags(target, &[tag("v2")], &unlocking, None).await.unwrap(), [Removed::Removed]);
     assert_eq!(kinds(&world, after).await, ["TagUpdate v2", "TagDelete v2"]);
     world.assert_sound().await;
 }

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use wharf_metadata::registries::{Retention, SoftDelete};
+use wharf_metadata::registries::{self, Retention, SoftDelete};
 use wharf_metadata::trash;
-use wharf_model::{Clock as _, Digest, Locks, LocksChange, RepositoryName};
+use wharf_model::{Clock as _, Digest, Locks, LocksChange, RepositoryName, Timestamp};
 use wharf_registry::{
-    ManifestChange, MissingChild, Page, PutManifestError, Removal, RepositoryChange, RestoreError, Restored, TagRemoval,
-    TaggingError, Target,
+    ManifestChange, MissingChild, Page, PutManifestError, Removal, RepositoryChange, RestoreError, Restored,
+    TagRemoval, TaggingError, Target,
 };
 
 use crate::world::{IMAGE, INDEX, World, image, index};
@@ -287,7 +287,8 @@ async fn push_index(world: &World, tag: &str) -> (Digest, Vec<Digest>) {
 async fn an_index_brings_its_children_back_by_force_and_tells_of_them_without() {
     let world = World::softly(7).await;
     let (list, children) = push_index(&world, "multi").await;
-    let outer = world.try_push("app", "outer", index(std::slice::from_ref(&list), "outer"), INDEX).await.unwrap().digest;
+    let outer =
+        world.try_push("app", "outer", index(std::slice::from_ref(&list), "outer"), INDEX).await.unwrap().digest;
     world.delete_repository("app").await;
     let restored = world.restore("app", &list, Some("multi"), false).await.unwrap();
     assert_eq!(restored.manifests, std::slice::from_ref(&list));
@@ -306,7 +307,10 @@ async fn an_index_brings_its_children_back_by_force_and_tells_of_them_without() 
     assert_eq!(restored.manifests.len(), 4, "children of children too");
     assert_eq!(restored.manifests.last(), Some(&outer));
     let listed = restored.manifests.iter().position(|digest| *digest == list).unwrap();
-    assert!(restored.manifests[..listed].iter().all(|digest| children.contains(digest)), "those that list nothing first");
+    assert!(
+        restored.manifests[..listed].iter().all(|digest| children.contains(digest)),
+        "those that list nothing first"
+    );
     assert!(world.artifacts.verify(|_, _| {}).await.unwrap().notes.is_empty());
     world.assert_sound().await;
 }
@@ -371,9 +375,18 @@ async fn bytes_outlive_the_collector_in_the_trash_and_are_read_through_nobody() 
     assert_eq!(world.read_blob("app", &layer).await, None, "nothing live holds it");
     let other = Digest::of(wharf_model::Algorithm::Sha256, b"another layer");
     assert!(world.read_blob("app", &other).await.is_some());
-    assert!(!world.artifacts.mount_blob(
-        Target { registry: &world.registry, repository: &"other".parse().unwrap() }, None, &layer, &|_| true
-    ).await.unwrap());
+    assert!(
+        !world
+            .artifacts
+            .mount_blob(
+                Target { registry: &world.registry, repository: &"other".parse().unwrap() },
+                None,
+                &layer,
+                &|_| true
+            )
+            .await
+            .unwrap()
+    );
     assert_eq!(world.files(), 1);
     world.assert_sound().await;
     world.restore("app", &digest, Some("v1"), false).await.unwrap();
@@ -463,6 +476,26 @@ async fn retention_and_bulk_removal_fill_the_trash_and_eviction_does_not() {
     world.artifacts.remove_tags(target, std::slice::from_ref(&item), &removal, None).await.unwrap();
     assert!(world.deleted_tags("app", 10).await.is_empty());
     assert!(world.manifest("app", second.as_str()).await.is_some());
+    world.assert_sound().await;
+}
+
+#[tokio::test]
+async fn a_deleted_registry_takes_its_trash_along() {
+    let world = World::softly(7).await;
+    let single = world.push_image("app", "v1", &[b"one"]).await;
+    assert!(world.delete("app", single.as_str()).await);
+    world.push_image("app", "v1", &[b"two"]).await;
+    world.delete_repository("app").await;
+    world.push_image("app", "v2", &[b"three"]).await;
+    world.push_image("app", "v2", &[b"four"]).await;
+    let (id, database) = (world.registry.id, world.artifacts.database());
+    let hide = database.write(move |c| Box::pin(registries::hide(c, id, "test", Timestamp(0))));
+    assert!(hide.await.unwrap());
+    while world.artifacts.remove_deleted_registries().await.unwrap() == 0 {}
+    world.assert_sound().await;
+    world.collect_all().await;
+    let left = database.read(|c| Box::pin(trash::list_trashes(c, trash::TrashId(0), 10))).await.unwrap();
+    assert!(left.is_empty());
     world.assert_sound().await;
 }
 

@@ -89,7 +89,8 @@ impl Model {
         for image in tree {
             if self.live.remove(&image) {
                 self.deleted.insert(image, self.day);
-                let tags: Vec<u8> = self.tags.iter().filter(|(_, named)| **named == image).map(|(tag, _)| *tag).collect();
+                let tags: Vec<u8> =
+                    self.tags.iter().filter(|(_, named)| **named == image).map(|(tag, _)| *tag).collect();
                 tags.into_iter().for_each(|tag| self.part(tag));
             }
         }
@@ -244,11 +245,8 @@ impl Run {
         let listed: BTreeSet<(String, String)> = listed
             .map(|list| list.items.into_iter().map(|item| (item.position.name, item.digest)).collect())
             .unwrap_or_default();
-        let expected: BTreeSet<(String, String)> = model
-            .parted
-            .iter()
-            .map(|(tag, image, _)| (format!("t{tag}"), self.digest(*image).to_string()))
-            .collect();
+        let expected: BTreeSet<(String, String)> =
+            model.parted.iter().map(|(tag, image, _)| (format!("t{tag}"), self.digest(*image).to_string())).collect();
         assert_eq!(listed, expected, "after {step:?} {model:?}");
         self.world.assert_sound().await;
     }
