@@ -81,7 +81,11 @@ prepares() {
     --artifact-type application/vnd.example.signature $OTHER/team/many:multi sbom.json:application/json
   crane auth login "$LOGIN_SERVER" -u $REGISTRY -p "$(cat admin.password)"
   oras login --ca-file "$CA" -u $REGISTRY -p "$(cat admin.password)" "$LOGIN_SERVER"
-  podman login --cert-dir "$(dirname "$CA")" -u $REGISTRY -p "$(cat admin.password)" "$LOGIN_SERVER"
+  podman login -u $REGISTRY -p "$(cat admin.password)" "$LOGIN_SERVER"
+}
+
+podman() {
+  command podman --root "$WORK/podman" --runroot "$WORK/podman-run" --storage-driver vfs --cgroup-manager cgroupfs "$@"
 }
 
 set_of() { az acr credential-set "$1" -r $REGISTRY "${@:2}" -o json; }
@@ -139,7 +143,7 @@ pulls_with_crane() {
 }
 
 pulls_with_podman() {
-  podman pull -q --cert-dir "$(dirname "$CA")" --platform linux/amd64 "$LOGIN_SERVER/other/team/many:multi"
+  podman pull -q --platform linux/amd64 "$LOGIN_SERVER/other/team/many:multi"
   podman rmi -f "$LOGIN_SERVER/other/team/many:multi"
   local shown
   shown=$(az acr repository show-manifests -n $REGISTRY --repository other/team/many -o json)
@@ -173,7 +177,7 @@ serves_what_it_has() {
   sleep 1.2
   equal "$(digest cached/app:v1)" "$(cat two.digest)"
   validate cached/app:v1
-  podman pull -q --cert-dir "$(dirname "$CA")" --platform linux/amd64 "$LOGIN_SERVER/other/team/many:multi"
+  podman pull -q --platform linux/amd64 "$LOGIN_SERVER/other/team/many:multi"
   stop_server
   HTTP_PORT=80 HTTPS_PORT=443 start_server --domain "$DOMAIN" --config "$WORK/wharf.toml"
   validate cached/app:v1

@@ -25,7 +25,7 @@ pub struct CachedRepository {
 pub struct CachedTag {
     /// The digest of the manifest that it names.
     pub digest: Digest,
-    /// Whether the cache set it to that manifest.
+    /// Whether the cache set it to that manifest and may set it to another one: it is not locked.
     pub is_cached: bool,
 }
 
@@ -74,7 +74,7 @@ pub async fn find_repository(
 /// # Errors
 /// When the database fails.
 pub async fn find_tag(c: &mut Connection, repository: RepositoryId, tag: &Tag) -> Result<Option<CachedTag>, Error> {
-    const SQL: &str = "SELECT m.digest, (k.manifest_id IS NOT NULL AND k.manifest_id = t.manifest_id) AS is_cached
+    const SQL: &str = "SELECT m.digest, (t.write_enabled AND k.manifest_id IS NOT NULL AND k.manifest_id = t.manifest_id) AS is_cached
          FROM tags t JOIN manifests m ON m.id = t.manifest_id
          LEFT JOIN cached_tags k ON k.repository_id = t.repository_id AND k.name = t.name
          WHERE t.repository_id = $1 AND t.name = $2";

@@ -100,6 +100,8 @@ struct Inner {
     pending: Memory<String, Arc<Manifest>>,
     /// Tags that manifests are to get once they are stored.
     awaiting: Awaiting,
+    /// Tags that may not be moved: they are written once.
+    settled: Memory<String, ()>,
     /// Sizes of blobs, as manifests say that were handed out.
     sizes: Memory<String, u64>,
     referrers: Memory<String, Arc<AskedReferrers>>,
@@ -174,6 +176,7 @@ impl Cache {
             tags: Memory::builder().max_capacity(100_000).build(),
             pending: Memory::builder().max_capacity(64 << 20).weigher(manifest).time_to_live(hour).build(),
             awaiting: Awaiting::default(),
+            settled: Memory::builder().max_capacity(100_000).time_to_live(hour).build(),
             sizes: Memory::builder().max_capacity(100_000).time_to_live(hour).build(),
             referrers: Memory::builder().max_capacity(1_000).build(),
             checks: Memory::builder().max_capacity(1_000).time_to_live(Duration::from_secs(60)).build(),

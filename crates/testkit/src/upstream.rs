@@ -66,6 +66,8 @@ pub struct Quirks {
     pub blob_length: Option<usize>,
     /// Whether blobs never end, and do not say how long they are.
     pub endless_blobs: bool,
+    /// How long each answer takes to begin.
+    pub latency: std::time::Duration,
     /// Whether it does not say how long blobs are.
     pub blob_without_length: bool,
     /// After how many bytes of a blob nothing more comes before there is a permit.
@@ -105,6 +107,7 @@ impl Default for Quirks {
             wrong_blobs: 0,
             blob_length: None,
             endless_blobs: false,
+            latency: std::time::Duration::ZERO,
             blob_without_length: false,
             pause_after: None,
             blobs_at: None,
@@ -130,7 +133,13 @@ impl Upstream {
         let shared = state.clone();
         let router = Router::new().fallback(move |request: Request<Body>| {
             let state = shared.clone();
-            async move { state.answer(port, &request) }
+            async move {
+                let latency = lock(&state.quirks).latency;
+                if !latency.is_zero() {
+                    tokio::time::sleep(latency).await;
+                }
+                state.answer(port, &request)
+            }
         });
         let task = tokio::spawn(async move {
             let _ = axum::serve(listener, router).await;

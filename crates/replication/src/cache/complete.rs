@@ -100,6 +100,9 @@ impl Cache {
             Err(PutManifestError::Tagging(refused)) => {
                 tracing::info!(rule = %route.rule.name, repository = %place.repository, digest = %manifest.digest,
                     "The cache left a tag of {} where it was: {refused}", place.repository);
+                for tag in &tags {
+                    self.0.settled.insert(place.key(':', tag.as_str()), ());
+                }
                 put(Vec::new()).await.map(drop)
             }
             Err(error) => {

@@ -90,6 +90,9 @@ impl Cache {
         self.0.tasks.spawn(async move {
             let ended = match cache.run(&place, &route, &digest, &sender).await {
                 Ok(()) => State::Done,
+                Err(problem) if problem.is_transient() || problem.is_not_found() => {
+                    State::Failed(cache.failed(&route, problem).await)
+                }
                 Err(problem) => {
                     let rule = &route.rule.name;
                     tracing::warn!(%rule, upstream = %route.rule.address(), repository = %place.repository, %digest,
@@ -245,6 +248,10 @@ async fn take_large(
         };
         let Some(piece) = piece else { break };
         fill.write(piece?).await.map_err(Problem::store)?;
+        if size_bytes.is_none() && fill.length() > MOST_UNMEASURED {
+            let (registry, what) = (route.rule.address().to_string(), "a blob whose size it does not tell".to_owned());
+            return Err(UpstreamError::TooLarge { registry, what, limit_bytes: MOST_UNMEASURED }.into());
+        }
         is_flushed = false;
         if flow.is_none() {
             // The first bytes are what clients wait for.
@@ -296,5 +303,7 @@ impl Drop for Landing {
 
 /// How long bytes that came may wait for more before they are handed on.
 const MOMENT: Duration = Duration::from_millis(5);
+/// The largest blob that is taken from a registry that does not say how large it is, where no manifest does either.
+const MOST_UNMEASURED: u64 = 10 << 30;
 /// How many repositories that hold a blob are looked at.
 const HOLDERS_TRIED: i64 = 100;

@@ -33,6 +33,9 @@ impl Cache {
 
     /// The same in the background; what comes of it is noted for whoever looks next.
     pub fn check_credentials_later(&self, registry: RegistryId, set: CredentialSetRow) {
+        if self.last_check(&set).is_some() {
+            return;
+        }
         let cache = self.clone();
         let tasks = self.0.tasks.clone();
         tasks.spawn(async move {

@@ -124,7 +124,7 @@ impl Cache {
             return Ok(Some(CachedManifest::here(here.clone())));
         }
         let route = match self.admit(place).await? {
-            Some(route) if here.is_none() || self.is_from_elsewhere(place, tag).await? => route,
+            Some(route) if here.is_none() || self.may_move(place, tag).await? => route,
             _ => return Ok(here.map(CachedManifest::here)),
         };
         let want = if is_hidden(place, sight) { Want::Bytes } else { want };
@@ -187,8 +187,11 @@ impl Cache {
         self.now().since(asked.at) < fresh_for
     }
 
-    /// Whether the cache set a tag, and nobody else since. One that is not here may come from elsewhere.
-    async fn is_from_elsewhere(&self, place: &Place, tag: &Tag) -> Result<bool, CacheError> {
+    /// Whether the cache set a tag, and nobody else since, and may set it again. One that is not here may come from elsewhere.
+    async fn may_move(&self, place: &Place, tag: &Tag) -> Result<bool, CacheError> {
+        if self.0.settled.contains_key(&place.key(':', tag.as_str())) {
+            return Ok(false);
+        }
         let (registry, repository, tag) = (place.registry.id, place.repository.clone(), tag.clone());
         let found = self.0.artifacts.database().read(move |c| {
             Box::pin(async move {

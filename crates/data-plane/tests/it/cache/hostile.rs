@@ -62,7 +62,10 @@ async fn a_connection_that_breaks_anywhere_does_no_harm() {
         }
         let (status, body, is_whole) = caching.read_blob("hub/redis", &digest).await;
         let read = body.len();
-        assert!(status == 200 && is_whole && body == layer, "cut after {tenth} tenths: {status}, {read} read, {is_whole}");
+        assert!(
+            status == 200 && is_whole && body == layer,
+            "cut after {tenth} tenths: {status}, {read} read, {is_whole}"
+        );
         caching.settle().await;
         assert!(caching.holds("hub/redis", &digest).await);
     };

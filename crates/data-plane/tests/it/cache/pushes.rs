@@ -93,3 +93,25 @@ async fn a_locked_repository_is_served_as_it_is() {
     caching.pull("hub/redis", "7", &old).await;
     assert_eq!(caching.upstream.take_seen(), []);
 }
+
+#[tokio::test]
+async fn a_tag_that_is_locked_or_written_once_stays_what_it_is() {
+    let caching = Caching::start().await;
+    let [old, new] = [image("old"), image("new")];
+    for repository in ["redis", "nginx"] {
+        caching.upstream.put_image(&format!("library/{repository}"), Some("7"), &old);
+        caching.pull(&format!("hub/{repository}"), "7", &old).await;
+    }
+    let locked = caching.admin().request(http::Method::PATCH, "/acr/v1/hub/redis/_tags/7");
+    assert_eq!(locked.body(r#"{"writeEnabled":false}"#).await.status, 200);
+    caching.upstream.put_image("library/redis", Some("7"), &new);
+    caching.grow_old();
+    caching.pull("hub/redis", "7", &old).await;
+
+    caching.set(|settings| settings.write_once_tags = vec!["7".to_owned()]).await;
+    caching.upstream.put_image("library/nginx", Some("7"), &new);
+    caching.grow_old();
+    let _ = caching.get("/v2/hub/nginx/manifests/7").await;
+    caching.settle().await;
+    caching.pull("hub/nginx", "7", &old).await;
+}
