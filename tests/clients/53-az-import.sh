@@ -158,6 +158,21 @@ refuses_internal_addresses() {
   fails_with "--allow-internal" acr import -n $REGISTRY --source metadata.lab.test/latest/meta-data:v1
 }
 
+survives_being_killed() {
+  head -c 200M /dev/urandom >large.bin
+  oras push --plain-http $PLAIN/large:v1 large.bin:application/octet-stream
+  rm large.bin
+  import --source $PLAIN/large:v1 --no-wait
+  kill -KILL "$(cat "$WORK/server.pid")"
+  HTTP_PORT=80 HTTPS_PORT=443 start_server --domain "$DOMAIN" --config "$WORK/wharf.toml"
+  for _ in $(seq 300); do
+    if digest large:v1 2>/dev/null; then break; fi
+    sleep 0.2
+  done
+  SSL_CERT_FILE=$WORK/trusted.pem crane validate --remote "$LOGIN_SERVER/large:v1"
+  "$WHARF" verify --data "$DATA"
+}
+
 commands_import_beside_the_server() {
   local said
   said=$("$WHARF" import $PLAIN/team/app:v1 --data "$DATA" --registry $REGISTRY --target command:v1)
@@ -187,5 +202,6 @@ check "az acr import from another registry of the server" imports_between_regist
 check "az acr import --no-wait" does_not_wait_if_asked
 check "az acr import tells why it failed" tells_why_it_failed
 check "az acr import refuses internal addresses" refuses_internal_addresses
+check "an import goes on after kill -9 of the server" survives_being_killed
 check "wharf import beside the server" commands_import_beside_the_server
 check "wharf import alone" commands_import_alone
