@@ -16,7 +16,7 @@ pub use repositories::{
     put_write_once_tags,
 };
 pub use tags::{
-    LockedItem, TagAttributes, find_locked, find_tag, find_tag_time, list_tags, list_tags_of, put_tag_locks,
+    LockedItem, TagAttributes, find_locked, find_tag, find_tag_time, find_tags, list_tags, list_tags_of, put_tag_locks,
 };
 use wharf_model::{Locks, Timestamp};
 

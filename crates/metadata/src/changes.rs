@@ -1,8 +1,9 @@
 //! The change log: what was done, in order, per registry. Whoever must hear of changes reads it with a cursor of its own.
 
+use sqlx::AssertSqlSafe;
 use wharf_model::{Digest, RegistryId, RepositoryName, Tag, Timestamp};
 
-use crate::connection::on_engine;
+use crate::connection::{VALUES_PER_STATEMENT, on_engine, placeholders};
 use crate::{Connection, Error};
 
 /// What was done.
@@ -141,21 +142,26 @@ pub async fn append(c: &mut Connection, registry: RegistryId, changes: &[NewChan
     const TAKE: &str = "UPDATE registries SET last_change = last_change + $2 WHERE id = $1 RETURNING last_change";
     let count = changes.len() as i64;
     let last: i64 = on_engine!(&mut *c, c => sqlx::query_scalar(TAKE).bind(registry.0).bind(count).fetch_one(c).await?);
-    const INSERT: &str = "INSERT INTO changes (registry_id, sequence, changed_at, kind, actor, repository, tag, digest)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
-    for (sequence, change) in (last - count + 1..).zip(changes) {
+    let mut sequences = last - count + 1..;
+    for part in changes.chunks(VALUES_PER_STATEMENT / COLUMNS) {
+        let sql = format!(
+            "INSERT INTO changes (registry_id, sequence, changed_at, kind, actor, repository, tag, digest) VALUES {}",
+            placeholders(1, part.len(), COLUMNS)
+        );
         on_engine!(&mut *c, c => {
-            sqlx::query(INSERT)
-                .bind(registry.0)
-                .bind(sequence)
-                .bind(change.changed_at.0)
-                .bind(change.kind.as_str())
-                .bind(change.actor)
-                .bind(change.repository.map(RepositoryName::as_str))
-                .bind(change.tag.map(Tag::as_str))
-                .bind(change.digest.map(Digest::as_str))
-                .execute(c)
-                .await?;
+            let mut query = sqlx::query(AssertSqlSafe(sql));
+            for (change, sequence) in part.iter().zip(&mut sequences) {
+                query = query
+                    .bind(registry.0)
+                    .bind(sequence)
+                    .bind(change.changed_at.0)
+                    .bind(change.kind.as_str())
+                    .bind(change.actor)
+                    .bind(change.repository.map(RepositoryName::as_str))
+                    .bind(change.tag.map(Tag::as_str))
+                    .bind(change.digest.map(Digest::as_str));
+            }
+            query.execute(c).await?;
         });
     }
     Ok(())
@@ -214,3 +220,6 @@ impl TryFrom<Columns> for ChangeRow {
         })
     }
 }
+
+/// How many values a row of the log has when it is written.
+const COLUMNS: usize = 8;

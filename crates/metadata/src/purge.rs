@@ -59,7 +59,7 @@ pub struct ManifestItem {
     pub has_subject: bool,
     /// Whether a tag names it.
     pub has_tags: bool,
-    /// Whether an index lists it.
+    /// Whether an index of the repository lists it; one in the trash does not count.
     pub is_listed: bool,
     /// Whether it lists others.
     pub is_index: bool,
@@ -158,7 +158,7 @@ pub async fn count_tags(c: &mut Connection, manifests: &[ManifestId]) -> Result<
         .map(|pairs| pairs.into_iter().map(|(id, count)| (ManifestId(id), count)).collect())
 }
 
-/// Each of these manifests with each of the indexes that list it.
+/// Each of these manifests with each of the indexes of its repository that list it.
 ///
 /// # Errors
 /// When the database fails.

@@ -65,6 +65,37 @@ pub async fn find_tag(c: &mut Connection, repository: RepositoryId, tag: &Tag) -
     Ok(row.map(Into::into))
 }
 
+/// Those of these tags that are there, in no order.
+///
+/// # Errors
+/// When the database fails.
+pub async fn find_tags(
+    c: &mut Connection,
+    repository: RepositoryId,
+    tags: &[&Tag],
+) -> Result<Vec<TagAttributes>, Error> {
+    let mut found = Vec::with_capacity(tags.len());
+    for part in tags.chunks(VALUES_PER_STATEMENT) {
+        let sql = format!(
+            "SELECT t.name, m.digest, t.created_at, t.updated_at,
+                t.delete_enabled, t.write_enabled, t.read_enabled, t.list_enabled, p.pull_count, p.pulled_at
+             FROM tags t JOIN manifests m ON m.id = t.manifest_id
+             LEFT JOIN tag_pulls p ON p.repository_id = t.repository_id AND p.name = t.name
+             WHERE t.repository_id = $1 AND t.name IN ({})",
+            placeholder_list(2, part.len())
+        );
+        let rows: Vec<Columns> = on_engine!(&mut *c, c => {
+            let mut query = sqlx::query_as(AssertSqlSafe(sql)).bind(repository.0);
+            for tag in part {
+                query = query.bind(tag.as_str());
+            }
+            query.fetch_all(c).await?
+        });
+        found.extend(rows.into_iter().map(Into::into));
+    }
+    Ok(found)
+}
+
 /// When a tag was last set.
 ///
 /// # Errors

@@ -57,10 +57,9 @@ pub(crate) async fn tags_are_paged_from_the_newest_back_with_what_decides_about_
     }
     tag(&db, app, "signed", signature, 0).await;
     tag(&db, other, "elsewhere", elsewhere, 1).await;
-    for (name, locks) in [
-        ("hidden", Locks { list_enabled: false, ..Locks::OPEN }),
-        ("a", Locks { write_enabled: false, ..Locks::OPEN }),
-    ] {
+    for (name, locks) in
+        [("hidden", Locks { list_enabled: false, ..Locks::OPEN }), ("a", Locks { write_enabled: false, ..Locks::OPEN })]
+    {
         write!(db, c => async { attributes::put_tag_locks(c, app, &name.parse().unwrap(), locks).await }).unwrap();
     }
     let page = async |hours: i64, name: &str, limit: i64| {
@@ -152,10 +151,7 @@ pub(crate) async fn policies_are_due_once_their_time_has_come(db: Database) {
     assert_eq!(due(2).await, ["late"]);
     assert_eq!(read!(db, c => purge::count_policies(c, ours)).unwrap(), 3);
     let keys = ["/contoso/late", "/contoso/never", "/contoso/absent"];
-    assert_eq!(
-        read!(db, c => purge::list_next_runs(c, &keys)).unwrap(),
-        [("/contoso/late".to_owned(), at(2))]
-    );
+    assert_eq!(read!(db, c => purge::list_next_runs(c, &keys)).unwrap(), [("/contoso/late".to_owned(), at(2))]);
     let changed = PurgePolicyRow { spec: json!({"keep": 3}), next_run_at: None, ..rows[0].clone() };
     let row = changed.clone();
     write!(db, c => async { purge::put_policy(c, &row).await }).unwrap();

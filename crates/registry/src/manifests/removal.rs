@@ -9,6 +9,7 @@ use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
 
+use wharf_metadata::attributes::TagAttributes;
 use wharf_metadata::changes::{self, Kind, NewChange};
 use wharf_metadata::removal::{self, Candidate, LockedContent};
 use wharf_metadata::{Connection, Work, attributes, repositories, tags, trash};
@@ -347,9 +348,11 @@ impl Batch {
         };
         let mut outcomes = Vec::with_capacity(items.len());
         let mut locked = Vec::new();
+        let tags: Vec<&Tag> = items.iter().map(|item| &item.tag).collect();
+        let found = attributes::find_tags(c, repository, &tags).await?;
+        let mut found: HashMap<String, TagAttributes> = found.into_iter().map(|tag| (tag.name.clone(), tag)).collect();
         for item in items {
-            let found = attributes::find_tag(c, repository, &item.tag).await?;
-            outcomes.push(match found {
+            outcomes.push(match found.remove(item.tag.as_str()) {
                 None => Removed::Skipped(Skipped::Gone),
                 Some(found)
                     if item.digest.as_ref().is_some_and(|digest| digest.as_str() != found.digest)
