@@ -34,7 +34,7 @@ async fn main() {
         });
         pushes.await;
         full.artifacts.count_bytes().await.expect("bytes are counted");
-        println!("{} tags after {:.0} s", first + PART.min(count), begun.elapsed().as_secs_f64());
+        println!("{} tags after {:.0} s", count.min(first + PART), begun.elapsed().as_secs_f64());
     }
     for measured in [&empty, &full] {
         let artifacts = measured.artifacts.clone();
@@ -45,36 +45,56 @@ async fn main() {
             }
         });
     }
-    println!("{:>8} {:>12} {:>12} {:>8}   pushes a second", "round", "empty", "full", "ratio");
-    let mut rates = Vec::new();
-    for round in 0..ROUNDS {
-        // Who begins changes, so that neither always has the quieter half.
-        let (first, second) = if round % 2 == 0 { (&empty, &full) } else { (&full, &empty) };
-        let (one, two) = (push_many(first, round).await, push_many(second, round).await);
-        let (empty, full) = if round % 2 == 0 { (one, two) } else { (two, one) };
-        println!("{round:>8} {empty:>12.0} {full:>12.0} {:>7.0}%", full / empty * 100.0);
-        rates.push((empty, full));
+    // In short turns, so that whatever else the machine does hits both alike. Who begins changes.
+    let (mut on_empty, mut on_full) = (Spent::default(), Spent::default());
+    println!(
+        "{:>8} {:>18} {:>18} {:>7}   pushes a second (processor time of one), so far",
+        "turns", "empty", "full", "ratio"
+    );
+    for turn in 0..TURNS {
+        for is_empty in if turn % 2 == 0 { [true, false] } else { [false, true] } {
+            let (measured, spent) = if is_empty { (&empty, &mut on_empty) } else { (&full, &mut on_full) };
+            let (begun, processor) = (Instant::now(), processor_time());
+            push_many(measured, turn).await;
+            spent.time += begun.elapsed();
+            spent.processor += processor_time() - processor;
+        }
+        if (turn + 1) % (TURNS / 10) == 0 {
+            let pushes = ((turn + 1) * PUSHES) as f64;
+            let show = |spent: &Spent| {
+                let micros = spent.processor.as_secs_f64() * 1e6 / pushes;
+                format!("{:.0} ({micros:.0} µs)", pushes / spent.time.as_secs_f64())
+            };
+            let ratio = on_empty.time.as_secs_f64() / on_full.time.as_secs_f64() * 100.0;
+            println!("{:>8} {:>18} {:>18} {ratio:>6.0}%", turn + 1, show(&on_empty), show(&on_full));
+        }
     }
-    let median = |mut values: Vec<f64>| {
-        values.sort_by(f64::total_cmp);
-        values[values.len() / 2]
-    };
-    let empty = median(rates.iter().map(|rate| rate.0).collect());
-    let full = median(rates.iter().map(|rate| rate.1).collect());
-    println!("{:>8} {empty:>12.0} {full:>12.0} {:>7.0}%", "median", full / empty * 100.0);
 }
 
-/// Pushes images, and returns how many a second.
-async fn push_many(measured: &Measured, round: usize) -> f64 {
-    let begun = Instant::now();
+/// What pushes took.
+#[derive(Default)]
+struct Spent {
+    time: Duration,
+    processor: Duration,
+}
+
+/// What this process has used of its processors, in steps of 10 ms.
+fn processor_time() -> Duration {
+    let text = std::fs::read_to_string("/proc/self/stat").expect("this is Linux");
+    let fields: Vec<&str> = text.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+    let ticks: u64 = [11, 12].iter().map(|&field| fields[field].parse::<u64>().expect("it is a number")).sum();
+    Duration::from_millis(ticks * 10)
+}
+
+/// Pushes images.
+async fn push_many(measured: &Measured, turn: usize) {
     let pushes = stream::iter(0..PUSHES).for_each_concurrent(16, |number| async move {
         let repository = REPOSITORIES[number % REPOSITORIES.len()];
-        let layer = format!("layer {round} {number} {}", "x".repeat(1000)).into_bytes();
+        let layer = format!("layer {turn} {number} {}", "x".repeat(1000)).into_bytes();
         measured.push_blob(repository, &layer).await;
-        measured.push_manifest(repository, &format!("round-{round}-{number}"), &layer).await;
+        measured.push_manifest(repository, &format!("turn-{turn}-{number}"), &layer).await;
     });
     pushes.await;
-    PUSHES as f64 / begun.elapsed().as_secs_f64()
 }
 
 const REPOSITORIES: [&str; 10] = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j"];
@@ -82,6 +102,6 @@ const REPOSITORIES: [&str; 10] = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "
 /// Tags that are set between two lines about it.
 const PART: usize = 100_000;
 
-const PUSHES: usize = 2_000;
+const PUSHES: usize = 200;
 
-const ROUNDS: usize = 12;
+const TURNS: usize = 150;
