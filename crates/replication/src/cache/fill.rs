@@ -38,9 +38,9 @@ pub(super) enum State {
 #[derive(Clone, Debug)]
 pub(super) struct Flow {
     pub(super) blob: Arc<dyn Blob>,
-    /// How many bytes can be read.
+    /// How many bytes can be read. The last ones may be known to be right before they can be read.
     pub(super) written: watch::Receiver<u64>,
-    /// How many there will be, if that is known.
+    /// How many there will be, if that is known; it is once they are verified.
     pub(super) size_bytes: Option<u64>,
     /// Whether all are there and are the right ones.
     pub(super) is_verified: bool,
@@ -273,7 +273,8 @@ async fn take_large(
         Err(error) => Err(Problem::store(error)),
         Ok(()) => {
             if let Some(flow) = flow {
-                state.send_replace(State::Flowing(Flow { is_verified: true, ..flow }));
+                let size_bytes = Some(fill.length());
+                state.send_replace(State::Flowing(Flow { is_verified: true, size_bytes, ..flow }));
             }
             Ok(())
         }

@@ -112,12 +112,12 @@ impl Follower {
     }
 
     fn is_at_the_end(&self) -> bool {
-        let is_verified = match &*self.state.borrow() {
-            State::Done => true,
-            State::Flowing(flow) => flow.is_verified,
-            _ => false,
-        };
-        is_verified && self.position >= *self.written.borrow()
+        match &*self.state.borrow() {
+            // All was written before it was stored.
+            State::Done => self.position >= *self.written.borrow(),
+            State::Flowing(flow) => flow.is_verified && flow.size_bytes == Some(self.position),
+            State::Starting | State::Failed(_) => false,
+        }
     }
 
     async fn changed(&mut self) -> Result<(), FollowError> {
@@ -137,3 +137,94 @@ impl Follower {
 
 /// How much is read before the state is looked at again.
 const AT_ONCE: u64 = 8 << 20;
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::time::timeout;
+    use wharf_blobs::{BlobStore, BlobWriter, FileStore, StorageKey};
+    use wharf_model::Algorithm;
+
+    use super::super::problem::Problem;
+    use super::*;
+
+    struct Fixture {
+        writer: Box<dyn BlobWriter>,
+        state: watch::Sender<State>,
+        flow: Flow,
+        _directory: tempfile::TempDir,
+    }
+
+    /// A blob of which `begun` is written.
+    async fn fixture(begun: &'static [u8], size_bytes: Option<u64>) -> Fixture {
+        let directory = tempfile::tempdir().unwrap();
+        let store = FileStore::open(directory.path().join("blobs")).unwrap();
+        let key = StorageKey::new(uuid::Uuid::now_v7());
+        let mut writer = store.create(&key, Algorithm::Sha256).await.unwrap();
+        writer.write(Bytes::from_static(begun)).await.unwrap();
+        writer.sync().await.unwrap();
+        let blob = store.open_growing(&key).await.unwrap();
+        let flow = Flow { blob, written: writer.written(), size_bytes, is_verified: false };
+        Fixture { writer, state: watch::Sender::new(State::Flowing(flow.clone())), flow, _directory: directory }
+    }
+
+    impl Fixture {
+        fn follower(&self, end: Option<u64>) -> Follower {
+            Follower::new(self.state.subscribe(), &self.flow, 0, end)
+        }
+
+        fn verify(&self, size_bytes: u64) {
+            let flow = Flow { is_verified: true, size_bytes: Some(size_bytes), ..self.flow.clone() };
+            self.state.send_replace(State::Flowing(flow));
+        }
+    }
+
+    async fn is_waiting(follower: &mut Follower) -> bool {
+        timeout(Duration::from_millis(20), follower.next()).await.is_err()
+    }
+
+    #[tokio::test]
+    async fn the_last_byte_waits_until_all_are_known_to_be_right() {
+        for (size_bytes, end) in [(Some(5), Some(5)), (None, None)] {
+            let fixture = fixture(b"hello", size_bytes).await;
+            let mut follower = fixture.follower(end);
+            assert_eq!(follower.next().await.unwrap().unwrap(), "hell");
+            assert!(is_waiting(&mut follower).await);
+            fixture.verify(5);
+            assert_eq!(follower.next().await.unwrap().unwrap(), "o");
+            assert!(follower.next().await.unwrap().is_none());
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_verified_and_not_written_yet_is_waited_for() {
+        for end in [Some(10), None] {
+            let mut fixture = fixture(b"hello", end).await;
+            let mut follower = fixture.follower(end);
+            let _ = follower.next().await.unwrap();
+            fixture.verify(10);
+            let mut read = 4;
+            while read < 5 {
+                read += follower.next().await.unwrap().unwrap().len();
+            }
+            assert!(is_waiting(&mut follower).await, "the end is where the size says, not where the file ends");
+            fixture.writer.write(Bytes::from_static(b"world")).await.unwrap();
+            fixture.writer.sync().await.unwrap();
+            assert_eq!(follower.next().await.unwrap().unwrap(), "world");
+            assert!(follower.next().await.unwrap().is_none());
+        }
+    }
+
+    #[tokio::test]
+    async fn a_fetch_that_fails_or_stops_ends_in_an_error() {
+        let fixture = fixture(b"hello", Some(10)).await;
+        let mut follower = fixture.follower(Some(10));
+        let _ = follower.next().await.unwrap();
+        fixture.state.send_replace(State::Failed(Problem::Store("on purpose".into())));
+        assert!(matches!(follower.next().await, Err(FollowError::Failed(_))));
+        let mut other = fixture.follower(Some(10));
+        drop(fixture);
+        assert!(other.next().await.is_err());
+    }
+}
