@@ -124,9 +124,6 @@ const fn data(operation: &'static str, abilities: &[Ability]) -> Effect {
     (Side::DataAction, operation, Abilities::of(abilities))
 }
 
-/// What scanners do: a role that reads what is in quarantine is all that they need (`acr/semantics.md` 4.6).
-const SCAN: &[Ability] = &[Ability::Pull, Ability::MetadataRead, Ability::QuarantineRead];
-
 /// Source: `acr/semantics.md` 3.1; `acr/control-plane.md` 18 for what those who pull may not read.
 #[rustfmt::skip]
 static REGISTRY: [Effect; 12] = [
@@ -137,10 +134,10 @@ static REGISTRY: [Effect; 12] = [
     action("Microsoft.ContainerRegistry/registries/metadata/write", &[Ability::MetadataWrite, Ability::Untag]),
     action("Microsoft.ContainerRegistry/registries/deleted/read", &[Ability::DeletedRead]),
     action("Microsoft.ContainerRegistry/registries/deleted/restore/action", &[Ability::DeletedRestore]),
-    action("Microsoft.ContainerRegistry/registries/quarantine/read", SCAN),
+    action("Microsoft.ContainerRegistry/registries/quarantine/read", &[Ability::QuarantineRead]),
     action("Microsoft.ContainerRegistry/registries/quarantine/write", &[Ability::QuarantineWrite]),
     action("Microsoft.ContainerRegistry/registries/sign/write", &[Ability::Sign]),
-    data("Microsoft.ContainerRegistry/registries/quarantinedArtifacts/read", SCAN),
+    data("Microsoft.ContainerRegistry/registries/quarantinedArtifacts/read", &[Ability::QuarantineRead]),
     data("Microsoft.ContainerRegistry/registries/quarantinedArtifacts/write", &[Ability::QuarantineWrite]),
 ];
 
@@ -155,7 +152,7 @@ static REPOSITORY: [Effect; 11] = [
     data("Microsoft.ContainerRegistry/registries/repositories/metadata/write", &[Ability::MetadataWrite, Ability::Untag]),
     data("Microsoft.ContainerRegistry/registries/repositories/metadata/delete", &[Ability::Untag]),
     data("Microsoft.ContainerRegistry/registries/catalog/read", &[Ability::Catalog]),
-    data("Microsoft.ContainerRegistry/registries/quarantinedArtifacts/read", SCAN),
+    data("Microsoft.ContainerRegistry/registries/quarantinedArtifacts/read", &[Ability::QuarantineRead]),
     data("Microsoft.ContainerRegistry/registries/quarantinedArtifacts/write", &[Ability::QuarantineWrite]),
     action("Microsoft.ContainerRegistry/registries/deleted/read", &[Ability::DeletedRead]),
     action("Microsoft.ContainerRegistry/registries/deleted/restore/action", &[Ability::DeletedRestore]),

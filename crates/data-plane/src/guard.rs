@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use http::header;
 use http::request::Parts;
-use wharf_identity::{AuthError, Caller, may, may_judge, may_untag};
+use wharf_identity::{AuthError, Caller, may, may_judge, may_scan, may_untag};
 use wharf_model::{Action, LocksChange, Reference, RepositoryName, ResourceKind, Scope};
 use wharf_oci::{Challenge, Need, OciError, Route};
 use wharf_registry::ManifestChange;
@@ -47,8 +47,15 @@ pub(crate) async fn admit(
         (_, Route::DeleteManifest { repository, reference: Reference::Tag(_) } | Route::Untag { repository, .. }) => {
             may_untag(&caller, repository.as_str())
         }
-        // Or marks it, which is another right. The body tells which it is to be: [`admit_manifest_change`].
+        // Marking a manifest is a right of its own. The body tells which it is to be: [`admit_manifest_change`].
         (_, Route::UpdateManifest { repository, .. }) if may_judge(&caller, repository.as_str()) => true,
+        // What is read may be read by scanners too, where there is quarantine.
+        (Need::Repository(needed), route) if host.registry.settings.quarantine => {
+            route.repository().is_some_and(|repository| {
+                let (kind, name) = (ResourceKind::Repository, repository.as_str());
+                needed.iter().all(|&action| may(&caller, action, kind, name) || may_scan(&caller, action, name))
+            })
+        }
         (Need::Catalog | Need::DeletedCatalog | Need::Repository(_) | Need::Charts(_), _) => route
             .required()
             .is_some_and(|(kind, name, actions)| actions.iter().all(|&action| may(&caller, action, kind, name))),

@@ -7,9 +7,9 @@ use axum::body::Body;
 use http::request::Parts;
 use http::{Method, Request, Response};
 use uuid::Uuid;
-use wharf_identity::{Caller, Identity, may_see_quarantined};
+use wharf_identity::{Caller, Identity, may_scan};
 use wharf_metadata::RegistryRow;
-use wharf_model::{Client, RepositoryName};
+use wharf_model::{Action, Client, RepositoryName};
 use wharf_oci::{Code, OciError, Route};
 use wharf_registry::{Artifacts, Sight, Target};
 use wharf_replication::cache::Cache;
@@ -265,7 +265,7 @@ impl Call<'_> {
     /// What of a repository the caller gets to see where quarantine is on.
     pub(crate) fn sight(&self, repository: &RepositoryName) -> Sight {
         let is_on = self.host.registry.settings.quarantine;
-        match is_on && !may_see_quarantined(self.caller, repository.as_str()) {
+        match is_on && !may_scan(self.caller, Action::Pull, repository.as_str()) {
             true => Sight::Passed,
             false => Sight::Everything,
         }

@@ -44,12 +44,14 @@ pub fn may_untag(caller: &Caller, repository: &str) -> bool {
         && caller.rights().can(Ability::Untag, repository, caller.environment())
 }
 
-/// Whether the caller gets to see what is in quarantine in a repository that they may pull from.
+/// Whether the caller may do `action`, which reads, to a repository whose registry has quarantine on, including what is in
+/// quarantine there. That is what scanners do, who need no other role for it.
 ///
 /// The token protocol has no word for that: a token that lets them pull lets them pull all that their rights cover.
 #[must_use]
-pub fn may_see_quarantined(caller: &Caller, repository: &str) -> bool {
-    is_listed(caller, Action::Pull, ResourceKind::Repository, repository)
+pub fn may_scan(caller: &Caller, action: Action, repository: &str) -> bool {
+    matches!(action, Action::Pull | Action::MetadataRead)
+        && is_listed(caller, action, ResourceKind::Repository, repository)
         && caller.rights().can(Ability::QuarantineRead, repository, caller.environment())
 }
 
@@ -113,11 +115,12 @@ fn allowed(caller: &Caller, scope: &Scope) -> Vec<Action> {
         }
         return Action::EVERY.into_iter().filter(may).collect();
     }
-    // Whoever asks for `delete` may want to remove a tag alone, whoever asks for `push` to let something pass quarantine; what
-    // it is good for is decided when it is used.
+    // Whoever asks for `delete` may want to remove a tag alone, whoever asks for `pull` or `push` to look at what is in
+    // quarantine or to let it pass; what it is good for is decided when it is used.
     let may_mean = |&action: &Action| {
         let ability = match action {
             Action::Delete => Ability::Untag,
+            Action::Pull | Action::MetadataRead => Ability::QuarantineRead,
             Action::Push | Action::MetadataWrite => Ability::QuarantineWrite,
             _ => return false,
         };

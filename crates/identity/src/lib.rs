@@ -48,7 +48,7 @@ mod tests;
 
 pub use acting::Reach;
 pub use admin::AdminCredentials;
-pub use authorize::{MOST_SCOPES, TooManyScopes, may, may_judge, may_see_quarantined, may_untag};
+pub use authorize::{MOST_SCOPES, TooManyScopes, may, may_judge, may_scan, may_untag};
 pub use caller::{Caller, Credentials, Subject};
 pub use directory::{
     DirectoryError, ManagedIdentity, NewManagedIdentity, SignInError, SignInThrottle, SignedIn, Throttled,

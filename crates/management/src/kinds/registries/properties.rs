@@ -307,6 +307,63 @@ mod tests {
     }
 
     #[test]
+    fn patterns_of_tags_show_once_there_are_any_and_are_replaced_as_a_whole() {
+        let mut properties = new();
+        let untouched = render(&properties);
+        assert!(untouched.get("writeOnceTags").is_none());
+        merge(&mut properties, json!({"writeOnceTags": ["v*", "v*", "release-?"]}), false).unwrap();
+        assert_eq!(render(&properties)["writeOnceTags"], json!(["v*", "release-?"]));
+        assert_eq!(properties.settings().write_once_tags, ["v*", "release-?"]);
+        // What a client sends back that knows nothing of them.
+        merge(&mut properties, untouched.clone(), false).unwrap();
+        assert_eq!(properties.write_once_tags, ["v*", "release-?"]);
+        let kept: Properties = serde_json::from_value(serde_json::to_value(&properties).unwrap()).unwrap();
+        assert_eq!(kept, properties);
+        merge(&mut properties, json!({"writeOnceTags": ["*"]}), false).unwrap();
+        assert_eq!(properties.write_once_tags, ["*"]);
+        for empty in [json!({"writeOnceTags": []}), json!({"writeOnceTags": null})] {
+            let mut emptied = properties.clone();
+            merge(&mut emptied, empty, false).unwrap();
+            assert_eq!(render(&emptied), untouched);
+        }
+        let many: Vec<String> = (0..51).map(|n| format!("v{n}")).collect();
+        for bad in [json!(["a b"]), json!([""]), json!(["v1", 2]), json!("v*"), json!(many)] {
+            let error = merge(&mut properties, json!({"writeOnceTags": bad}), false).unwrap_err();
+            assert!(
+                error.target.as_deref().is_some_and(|target| target.starts_with("writeOnceTags")),
+                "{bad}: {error:?}"
+            );
+        }
+        assert_eq!(properties.write_once_tags, ["*"]);
+    }
+
+    #[test]
+    fn policies_that_exclude_each_other_in_azure_go_together() {
+        let mut properties = new();
+        let body = json!({"policies": {
+            "retentionPolicy": {"days": 0, "status": "enabled"}, "softDeletePolicy": {"retentionDays": 1, "status": "enabled"},
+            "quarantinePolicy": {"status": "enabled"},
+        }});
+        merge(&mut properties, body, false).unwrap();
+        properties.policies.stamp(Some(&new().policies), Timestamp(NOW.0 + 1));
+        let settings = properties.settings();
+        assert_eq!(settings.retention.map(|policy| (policy.days, policy.since)), Some((0, NOW.0 + 1)));
+        assert_eq!(settings.soft_delete.map(|policy| policy.days), Some(1));
+        assert!(settings.quarantine);
+        // Another number of days goes on; off and on again begins anew.
+        let old = properties.clone();
+        merge(&mut properties, json!({"policies": {"retentionPolicy": {"days": 9}}}), false).unwrap();
+        properties.policies.stamp(Some(&old.policies), Timestamp(NOW.0 + 2));
+        assert_eq!(properties.settings().retention.unwrap().since, NOW.0 + 1);
+        for (status, at) in [("disabled", 3), ("enabled", 4)] {
+            let old = properties.clone();
+            merge(&mut properties, json!({"policies": {"retentionPolicy": {"status": status}}}), false).unwrap();
+            properties.policies.stamp(Some(&old.policies), Timestamp(NOW.0 + at));
+        }
+        assert_eq!(properties.settings().retention.unwrap().since, NOW.0 + 4);
+    }
+
+    #[test]
     fn members_are_merged_one_by_one() {
         let mut properties = new();
         merge(&mut properties, json!({"policies": {"retentionPolicy": {"days": 30}}}), false).unwrap();

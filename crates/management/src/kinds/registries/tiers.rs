@@ -254,6 +254,29 @@ mod tests {
     }
 
     #[test]
+    fn every_tier_has_soft_delete_and_export_may_always_be_enabled() {
+        for sku in [Sku::Basic, Sku::Standard, Sku::Premium] {
+            let mut properties = with(|p| p.policies.soft_delete.status = Status::Enabled);
+            fit(&mut properties, sku, None).unwrap();
+            assert_eq!(properties.policies.soft_delete.status, Status::Enabled);
+        }
+        let closed = with(|p| {
+            p.policies.export = OnStatus::Disabled;
+            p.public_network_access = OnSwitch::Disabled;
+        });
+        for public in [OnSwitch::Disabled, OnSwitch::Enabled] {
+            let mut opened = closed.clone();
+            opened.policies.export = OnStatus::Enabled;
+            opened.public_network_access = public;
+            fit(&mut opened, Sku::Premium, Some((&closed, Sku::Premium))).unwrap();
+            check_together(&opened).unwrap();
+        }
+        let mut public = closed.clone();
+        public.public_network_access = OnSwitch::Enabled;
+        check_together(&public).unwrap_err();
+    }
+
+    #[test]
     fn members_that_do_not_go_together_are_refused() {
         let error = check_together(&with(|p| p.policies.export = OnStatus::Disabled)).unwrap_err();
         assert!(error.message.contains("publicNetworkAccess"));
