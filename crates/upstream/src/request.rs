@@ -53,6 +53,11 @@ impl UpstreamClient {
         let mut attempt = 1;
         loop {
             let error = match self.ask_once(ask).await {
+                Err(error @ UpstreamError::Unreachable { .. }) => {
+                    // It may speak something else by now.
+                    self.upstreams.schemes().remove(&self.address);
+                    error
+                }
                 Ok(answer) if may_pass(answer.status(), answer.is_elsewhere) => answer.into_error().await,
                 Ok(answer) => return Ok(answer),
                 Err(error) => error,

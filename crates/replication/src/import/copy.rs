@@ -4,6 +4,7 @@ use std::sync::{Mutex, PoisonError};
 
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _, stream};
+use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 use wharf_jobs::{JobError, JobRun};
 use wharf_metadata::RegistryRow;
@@ -28,6 +29,17 @@ pub(super) struct Copying<'a> {
     pub(super) source: &'a Source,
     pub(super) run: &'a JobRun,
     pub(super) counters: &'a Counters,
+    pub(super) checkpoint: &'a Checkpoint,
+}
+
+/// What an attempt leaves to the next: the manifest is the one that was found first, whatever its tag names by then. While
+/// attempts bring more blobs than those before them, they are not counted.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Checkpoint {
+    pub(super) root: Digest,
+    /// The most blobs that were here in any attempt.
+    #[serde(default)]
+    pub(super) blobs: u64,
 }
 
 impl Copying<'_> {
@@ -146,6 +158,10 @@ impl Copying<'_> {
             Counters::add(&self.counters.bytes, blob.size_bytes);
         }
         Counters::add(&self.counters.blobs, 1);
+        let blobs = self.counters.show().blobs;
+        if blobs > self.checkpoint.blobs {
+            self.run.checkpoint(&Checkpoint { blobs, ..self.checkpoint.clone() }).await?;
+        }
         Ok(())
     }
 

@@ -5,17 +5,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize as _;
 use serde_json::json;
 use wharf_identity::Identity;
 use wharf_jobs::{End, JobError, JobRow, JobRun, Limits, Outcome, Retry, Worker};
 use wharf_metadata::operations::{self, Status};
 use wharf_metadata::{Connection, RegistryRow, import_credentials};
-use wharf_model::{Clock, Digest, Reference, RegistryName};
+use wharf_model::{Clock, Reference, RegistryName};
 use wharf_registry::{Artifacts, check_export};
 use wharf_upstream::Upstreams;
 
-use super::copy::Copying;
+use super::copy::{Checkpoint, Copying};
 use super::error::ImportError;
 use super::order::{ImportOrder, ImportSource, KIND, SealedCredentials};
 use super::progress::{Counters, ImportProgress};
@@ -31,12 +31,6 @@ pub struct Importer {
     clock: Arc<dyn Clock>,
 }
 
-/// What an attempt leaves to the next: the manifest is the one that was found first, whatever its tag names by then.
-#[derive(Debug, Serialize, Deserialize)]
-struct Checkpoint {
-    root: Digest,
-}
-
 impl Importer {
     /// One that imports into the registries of `artifacts`.
     #[must_use]
@@ -50,7 +44,9 @@ impl Importer {
             return Err(ImportError::RegistryGone(order.registry.to_string()));
         }
         let source = Source { place: self.place(order).await?, repository: order.repository.clone() };
-        let reference = match run.state::<Checkpoint>()? {
+        let before = run.state::<Checkpoint>()?;
+        let blobs_before = before.as_ref().map_or(0, |checkpoint| checkpoint.blobs);
+        let reference = match before {
             Some(checkpoint) => Reference::Digest(checkpoint.root),
             None => order.reference.clone(),
         };
@@ -60,9 +56,11 @@ impl Importer {
                 tree = Tree::find(&source, &reference, order.referrers) => tree?,
                 () = run.stop().cancelled() => return Err(ImportError::Job(JobError::Stopped)),
             };
-            run.checkpoint(&Checkpoint { root: tree.root.clone() }).await?;
+            let checkpoint = Checkpoint { root: tree.root.clone(), blobs: blobs_before };
+            run.checkpoint(&checkpoint).await?;
             let artifacts = &self.artifacts;
-            let copying = Copying { artifacts, order, registry: &registry, source: &source, run, counters: &counters };
+            let (registry, source, counters) = (&registry, &source, &counters);
+            let copying = Copying { artifacts, order, registry, source, run, counters, checkpoint: &checkpoint };
             copying.copy(&tree).await
         };
         // Uploads are not dropped half way: they hear of the stop themselves.

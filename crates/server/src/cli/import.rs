@@ -70,8 +70,7 @@ pub(super) async fn run(args: &ImportArgs, mut config: Config, app: &App) -> Res
     let registry = app.get_registry(&args.registry).await?.resource_id;
     // Before anything is enqueued: a server that starts meanwhile finds the directory taken, or the job.
     let alone = Alone::begin(app, &config)?;
-    let operation = begin(app, &registry, body).await?;
-    let ended = watch(app, operation).await;
+    let ended = async { watch(app, begin(app, &registry, body).await?).await }.await;
     if let Some(alone) = alone {
         alone.end().await;
     }
