@@ -13,6 +13,7 @@
 //! | `bad_requests` | requests that no honest client sends |
 //! | `slow_clients` | clients that stand still, leave, or ask for too much at once |
 //! | `races` | clients in each other's way |
+//! | `interrupted` | killed in the middle of purges, restorations, imports and fetches of the cache |
 //! | `large` | many rows at start-up |
 //!
 //! Needs root (a small filesystem is mounted) and `strace`.
@@ -23,7 +24,9 @@ mod content;
 mod crash;
 mod durability;
 mod full_disk;
+mod interrupted;
 mod large;
+mod owner;
 mod races;
 mod random;
 mod server;

@@ -177,7 +177,7 @@ impl Site {
     }
 
     /// Runs a statement on the database, as nobody should; the first number that it yields, or 0.
-    fn sql(&self, statement: &str) -> i64 {
+    pub(crate) fn sql(&self, statement: &str) -> i64 {
         let options = sqlx::sqlite::SqliteConnectOptions::new().filename(self.data.join("metadata.db"));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
