@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Notify;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
@@ -183,9 +184,10 @@ impl Shared {
     async fn take_jobs(self: &Arc<Self>) {
         let mut told: Option<String> = None;
         let mut is_alone = self.settings.is_alone;
+        let mut counted_at = None;
         let mut looks = 0;
         while !self.stop.is_cancelled() {
-            match self.look(&mut is_alone, looks).await {
+            match self.look(&mut is_alone, &mut counted_at).await {
                 Ok(()) => {
                     if told.take().is_some() {
                         tracing::info!("Could look for jobs again");
@@ -212,7 +214,7 @@ impl Shared {
     }
 
     /// Takes what is due and there is room for.
-    async fn look(self: &Arc<Self>, is_alone: &mut bool, looks: usize) -> Result<(), Error> {
+    async fn look(self: &Arc<Self>, is_alone: &mut bool, counted_at: &mut Option<Instant>) -> Result<(), Error> {
         let (database, now) = (&self.jobs.inner.database, self.jobs.inner.clock.now());
         if *is_alone {
             let voided = database.write(move |c| Box::pin(jobs::void_leases(c, now))).await?;
@@ -221,8 +223,8 @@ impl Shared {
                 tracing::info!(jobs = voided, "Going on with {voided} jobs that the last server was at");
             }
         }
-        // About every ten seconds when nothing happens, and once at the start.
-        if looks % COUNT_EVERY == 0 {
+        if counted_at.is_none_or(|at| at.elapsed() >= COUNT_EVERY) {
+            *counted_at = Some(Instant::now());
             let counts = database.read(|c| Box::pin(jobs::count_open(c))).await?;
             self.jobs.inner.statistics.set_open(&counts);
         }
@@ -328,5 +330,5 @@ impl Drop for TakingJobs<'_> {
 const SOON: [Duration; 4] =
     [Duration::from_millis(5), Duration::from_millis(20), Duration::from_millis(80), Duration::from_millis(320)];
 
-/// Every how many looks open jobs are counted.
-const COUNT_EVERY: usize = 16;
+/// How often open jobs are counted, for metrics.
+const COUNT_EVERY: Duration = Duration::from_secs(5);

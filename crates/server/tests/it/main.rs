@@ -5,6 +5,7 @@ mod commands;
 mod first_start;
 mod harness;
 mod identity;
+mod jobs;
 mod large_blobs;
 mod listeners;
 mod log;
