@@ -273,7 +273,8 @@ async fn lock_object(c: &mut Connection, storage_key: &str) -> Result<(), Error>
 /// # Errors
 /// When the database fails.
 pub async fn delete_empty_repositories(c: &mut Connection, before: Timestamp) -> Result<u64, Error> {
-    const SQL: &str = "DELETE FROM repositories WHERE manifest_count = 0 AND updated_at < $1
+    // Those that hold the trash are looked after under its lock: nothing on their rows tells when something comes in.
+    const SQL: &str = "DELETE FROM repositories WHERE manifest_count = 0 AND updated_at < $1 AND trash_id IS NULL
            AND NOT EXISTS (SELECT 1 FROM manifests m WHERE m.repository_id = repositories.id)
            AND NOT EXISTS (SELECT 1 FROM repository_blobs l WHERE l.repository_id = repositories.id)
            AND NOT EXISTS (SELECT 1 FROM uploads u WHERE u.repository_id = repositories.id)";

@@ -38,8 +38,8 @@ pub async fn list_trashes(c: &mut Connection, after: TrashId, limit: i64) -> Res
     rows.into_iter().map(row).collect()
 }
 
-/// Removes about `most` manifests and tags that were deleted at `before` or earlier. Returns the digests of the manifests,
-/// and whether there may be more.
+/// Removes about `most` manifests and tags that were deleted at `before` or earlier, and hidden repositories of which nothing
+/// is left. Returns the digests of the manifests, and whether there may be more.
 ///
 /// # Errors
 /// When the database fails.
@@ -62,9 +62,15 @@ pub async fn purge_some(
     const TAGS: &str = "DELETE FROM deleted_tags WHERE (trash_id, name, deleted_at, manifest_id) IN (
             SELECT trash_id, name, deleted_at, manifest_id FROM deleted_tags
             WHERE trash_id = $1 AND deleted_at <= $2 LIMIT $3)";
-    let tags = on_engine!(c, c => {
+    let tags = on_engine!(&mut *c, c => {
         sqlx::query(TAGS).bind(trash.0).bind(before.0).bind(most).execute(c).await?.rows_affected()
     });
+    // Manifests come into hidden repositories under the lock of the trash alone.
+    const EMPTY: &str = "DELETE FROM repositories WHERE trash_id = $1 AND settled_to IS NULL
+           AND NOT EXISTS (SELECT 1 FROM manifests m WHERE m.repository_id = repositories.id)
+           AND NOT EXISTS (SELECT 1 FROM repository_blobs l WHERE l.repository_id = repositories.id)
+           AND NOT EXISTS (SELECT 1 FROM uploads u WHERE u.repository_id = repositories.id)";
+    on_engine!(c, c => { sqlx::query(EMPTY).bind(trash.0).execute(c).await?; });
     let is_full = |count: usize| i64::try_from(count).is_ok_and(|count| count >= most);
     let more = is_full(ids.len()) || is_full(usize::try_from(tags).unwrap_or(usize::MAX));
     Ok((found.into_iter().map(|(_, digest)| digest).collect(), more))

@@ -350,9 +350,9 @@ impl Batch {
         let mut locked = Vec::new();
         let tags: Vec<&Tag> = items.iter().map(|item| &item.tag).collect();
         let found = attributes::find_tags(c, repository, &tags).await?;
-        let mut found: HashMap<String, TagAttributes> = found.into_iter().map(|tag| (tag.name.clone(), tag)).collect();
+        let found: HashMap<String, TagAttributes> = found.into_iter().map(|tag| (tag.name.clone(), tag)).collect();
         for item in items {
-            outcomes.push(match found.remove(item.tag.as_str()) {
+            outcomes.push(match found.get(item.tag.as_str()) {
                 None => Removed::Skipped(Skipped::Gone),
                 Some(found)
                     if item.digest.as_ref().is_some_and(|digest| digest.as_str() != found.digest)
@@ -362,7 +362,7 @@ impl Batch {
                 }
                 Some(found) if !found.locks.allow_delete() => {
                     if self.include_locked {
-                        locked.push((item.tag.clone(), found));
+                        locked.push((item.tag.clone(), found.clone()));
                         Removed::Removed
                     } else {
                         Removed::Skipped(Skipped::Locked)
