@@ -90,8 +90,7 @@ pub async fn insert(
     manifest: ManifestId,
     chart: &NewChart,
 ) -> Result<(), Error> {
-    const SQL: &str =
-        "INSERT INTO charts (manifest_id, registry_id, home, name, file, tag, archive_digest,
+    const SQL: &str = "INSERT INTO charts (manifest_id, registry_id, home, name, file, tag, archive_digest,
             provenance_digest, metadata) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
          ON CONFLICT (manifest_id) DO NOTHING";
     on_engine!(c, c => {

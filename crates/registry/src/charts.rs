@@ -30,7 +30,7 @@ pub use archive::InvalidArchive;
 pub(crate) use index::Indices;
 pub use index::{ChartIndex, ChartVersion};
 pub use metadata::InvalidMetadata;
-pub use put::{LARGEST_PACKAGE_BYTES, LARGEST_PROVENANCE_BYTES, PutChart};
+pub use put::{CheckedChart, LARGEST_PACKAGE_BYTES, LARGEST_PROVENANCE_BYTES, PutChart};
 
 use crate::locks::{ContentError, Locked};
 use crate::{DeleteManifestError, Error, PutManifestError, Target, UploadError};

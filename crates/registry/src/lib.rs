@@ -48,8 +48,8 @@ pub use artifacts::{Artifacts, Settings, Target};
 pub use attributes::{DescribedManifest, RelatedManifest, cursor};
 pub use blobs::{BlobContent, BlobInfo, DeleteBlobError};
 pub use charts::{
-    ChartContent, ChartError, ChartFile, ChartFileKind, ChartIndex, ChartVersion, ChartsTarget, InvalidArchive,
-    InvalidMetadata, LARGEST_PACKAGE_BYTES, LARGEST_PROVENANCE_BYTES, PutChart,
+    ChartContent, ChartError, ChartFile, ChartFileKind, ChartIndex, ChartVersion, ChartsTarget, CheckedChart,
+    InvalidArchive, InvalidMetadata, LARGEST_PACKAGE_BYTES, LARGEST_PROVENANCE_BYTES, PutChart,
 };
 pub use error::Error;
 pub use export::{ExportDisabled, check_export};

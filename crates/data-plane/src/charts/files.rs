@@ -52,7 +52,9 @@ async fn take(call: &Call<'_>, body: &mut RequestBody, home: &RepositoryName, fi
         Err(error) => return Err(unread(error, Code::ChartInvalid)),
     };
     let put = PutChart { file: parsed, bytes, replaces, actor: call.caller.name().to_owned() };
-    call.artifacts().put_chart(call.charts(home), put).await?;
+    let checked = call.artifacts().check_chart(call.charts(home), put).await?;
+    call.refuse_push_into_cache(checked.repository()).await?;
+    call.artifacts().put_chart(call.charts(home), checked).await?;
     Ok(answer::json(StatusCode::CREATED, answer::to_json_line(&json!({"saved": true}))))
 }
 

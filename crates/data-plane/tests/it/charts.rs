@@ -6,6 +6,7 @@ use wharf_model::{Action, Algorithm, Digest};
 use wharf_testkit::{Client, TestResponse, TestServer, chart, image, package};
 
 use crate::attributes::patch;
+use crate::deleted::switch;
 
 async fn put(client: &Client<'_>, file: &str, content: impl Into<Vec<u8>>) -> TestResponse {
     client.request(Method::PUT, &format!("/helm/v1/repo/_blobs/{file}")).body(content).await
@@ -319,4 +320,29 @@ async fn the_index_follows_every_change_and_is_the_same_otherwise() {
     assert_ne!(second, first);
     assert_eq!(admin.delete("/helm/v1/repo/_blobs/web-1.1.0.tgz").await.status, 202);
     assert_eq!(etag().await, first);
+}
+
+#[tokio::test]
+async fn a_deleted_chart_comes_back_from_the_trash_with_all_it_was() {
+    let server = TestServer::start().await;
+    switch(&server, Some(7)).await;
+    let admin = server.admin();
+    let package = chart("web", "1.0.0");
+    assert_eq!(put(&admin, "web-1.0.0.tgz", &package[..]).await.status, 201);
+    let before = index(&admin).await;
+    let digest = admin.head("/v2/repo/web/manifests/1.0.0").await.header("docker-content-digest").to_owned();
+    let restore = async || {
+        let path = format!("/acr/v1/_deleted/repo/web/_manifests/{digest}");
+        let answer = admin.request(Method::POST, &path).body(r#"{"tag":"1.0.0"}"#).await;
+        assert_eq!(answer.status, 200, "{answer}");
+    };
+    for delete in ["/helm/v1/repo/_blobs/web-1.0.0.tgz", "/helm/v1/repo/_charts/web", "/acr/v1/repo%2Fweb"] {
+        assert_eq!(admin.delete(delete).await.status, 202, "{delete}");
+        assert_eq!(index(&admin).await["entries"], json!({}), "{delete}");
+        assert_eq!(admin.get("/helm/v1/repo/_blobs/web-1.0.0.tgz").await.status, 404, "{delete}");
+        restore().await;
+        let after = index(&admin).await;
+        assert_eq!(after["entries"]["web"][0]["digest"], before["entries"]["web"][0]["digest"], "{delete}");
+        assert_eq!(admin.get("/helm/v1/repo/_blobs/web-1.0.0.tgz").await.body, &package[..]);
+    }
 }

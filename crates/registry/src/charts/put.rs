@@ -28,22 +28,41 @@ pub struct PutChart {
     pub actor: String,
 }
 
+/// A file of a chart that was read and found right. Nothing of it is kept yet.
+#[derive(Clone, Debug)]
+pub struct CheckedChart {
+    put: PutChart,
+    repository: RepositoryName,
+    what: Checked,
+}
+
+#[derive(Clone, Debug)]
+enum Checked {
+    Package { metadata: Box<ChartMetadata>, tag: Tag },
+    Provenance { chart: Box<ChartRow> },
+}
+
+impl CheckedChart {
+    /// The repository that it will be stored in.
+    #[must_use]
+    pub fn repository(&self) -> &RepositoryName {
+        &self.repository
+    }
+}
+
 impl Artifacts {
-    /// Adds or replaces a file of a chart. Of any number who add the same version at the same time, one succeeds. A package
-    /// that is replaced loses its provenance, which was that of another one.
+    /// Reads a file of a chart that a client sends, to be stored by [`Self::put_chart`].
     ///
     /// # Errors
     /// [`ChartError`].
-    ///
-    /// Source: `acr/data-plane.md` section 6.
-    pub async fn put_chart(&self, charts: ChartsTarget<'_>, put: PutChart) -> Result<(), ChartError> {
+    pub async fn check_chart(&self, charts: ChartsTarget<'_>, put: PutChart) -> Result<CheckedChart, ChartError> {
         match put.file.kind {
-            ChartFileKind::Package => self.put_package(charts, put).await,
-            ChartFileKind::Provenance => self.put_provenance(charts, put).await,
+            ChartFileKind::Package => self.check_package(charts, put).await,
+            ChartFileKind::Provenance => self.check_provenance(charts, put).await,
         }
     }
 
-    async fn put_package(&self, charts: ChartsTarget<'_>, put: PutChart) -> Result<(), ChartError> {
+    async fn check_package(&self, charts: ChartsTarget<'_>, put: PutChart) -> Result<CheckedChart, ChartError> {
         let name = put.file.name();
         let metadata = read_package(&name, put.bytes.clone()).await?;
         let (repository, tag) = place(charts, &metadata)?;
@@ -52,28 +71,16 @@ impl Artifacts {
             return Err(ChartError::Misnamed { file, name, version });
         }
         match (self.find_chart_file(charts, &put.file.stem).await?, put.replaces) {
-            (Some(_), false) => return Err(ChartError::Exists(name)),
-            (None, true) => return Err(ChartError::Unknown(name, charts.home.clone())),
-            _ => {}
-        }
-        let target = charts.target(&repository);
-        let config = Bytes::from(metadata.to_json());
-        let document = json!({
-            "schemaVersion": 2,
-            "mediaType": media_type::OCI_MANIFEST,
-            "config": self.put_content(target, media_type::HELM_CONFIG, config).await?,
-            "layers": [self.put_content(target, media_type::HELM_CHART, put.bytes).await?],
-            "annotations": annotations(&metadata),
-        });
-        let put = PutManifest { only_new: !put.replaces, ..push(tag, &document, put.actor) };
-        match self.put_manifest(target, put).await {
-            Ok(_) => Ok(()),
-            Err(PutManifestError::Tagging(TaggingError::Exists { .. })) => Err(ChartError::Exists(name)),
-            Err(error) => Err(error.into()),
+            (Some(_), false) => Err(ChartError::Exists(name)),
+            (None, true) => Err(ChartError::Unknown(name, charts.home.clone())),
+            _ => {
+                let what = Checked::Package { metadata: Box::new(metadata), tag };
+                Ok(CheckedChart { put, repository, what })
+            }
         }
     }
 
-    async fn put_provenance(&self, charts: ChartsTarget<'_>, put: PutChart) -> Result<(), ChartError> {
+    async fn check_provenance(&self, charts: ChartsTarget<'_>, put: PutChart) -> Result<CheckedChart, ChartError> {
         let name = put.file.name();
         let unknown = || ChartError::Unknown(name.clone(), charts.home.clone());
         let chart = self.find_chart_file(charts, &put.file.stem).await?.ok_or_else(unknown)?;
@@ -84,8 +91,41 @@ impl Artifacts {
         }
         check_provenance(&name, &chart, &put.bytes)?;
         let repository = charts.repository(&chart.name).ok_or_else(unknown)?;
-        let layer = self.put_content(charts.target(&repository), media_type::HELM_PROVENANCE, put.bytes).await?;
-        self.set_provenance(charts, &name, &chart, Some(layer), put.actor).await
+        Ok(CheckedChart { put, repository, what: Checked::Provenance { chart: Box::new(chart) } })
+    }
+
+    /// Adds or replaces a file of a chart. Of any number who add the same version at the same time, one succeeds. A package
+    /// that is replaced loses its provenance, which was that of another one.
+    ///
+    /// # Errors
+    /// [`ChartError`].
+    ///
+    /// Source: `acr/data-plane.md` section 6.
+    pub async fn put_chart(&self, charts: ChartsTarget<'_>, checked: CheckedChart) -> Result<(), ChartError> {
+        let CheckedChart { put, repository, what } = checked;
+        let (target, name) = (charts.target(&repository), put.file.name());
+        match what {
+            Checked::Provenance { chart } => {
+                let layer = self.put_content(target, media_type::HELM_PROVENANCE, put.bytes).await?;
+                self.set_provenance(charts, &name, &chart, Some(layer), put.actor).await
+            }
+            Checked::Package { metadata, tag } => {
+                let config = Bytes::from(metadata.to_json());
+                let document = json!({
+                    "schemaVersion": 2,
+                    "mediaType": media_type::OCI_MANIFEST,
+                    "config": self.put_content(target, media_type::HELM_CONFIG, config).await?,
+                    "layers": [self.put_content(target, media_type::HELM_CHART, put.bytes).await?],
+                    "annotations": annotations(&metadata),
+                });
+                let manifest = PutManifest { only_new: !put.replaces, ..push(tag, &document, put.actor) };
+                match self.put_manifest(target, manifest).await {
+                    Ok(_) => Ok(()),
+                    Err(PutManifestError::Tagging(TaggingError::Exists { .. })) => Err(ChartError::Exists(name)),
+                    Err(error) => Err(error.into()),
+                }
+            }
+        }
     }
 
     /// Puts a manifest with this provenance, or none, in the place of the chart's.

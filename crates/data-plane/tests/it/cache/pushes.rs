@@ -8,6 +8,9 @@ use super::Caching;
 async fn a_repository_that_is_filled_takes_no_pushes_unless_it_is_allowed() {
     let caching = Caching::start().await;
     let image = image("ours");
+    let package = wharf_testkit::chart("redis", "1.0.0");
+    let put = caching.admin().request(http::Method::PUT, "/helm/v1/hub/_blobs/redis-1.0.0.tgz").body(package).await;
+    assert_eq!((put.status, put.code().as_str()), (405, "REGISTRY_DISALLOWED_OPERATION"), "{put}");
     let refused = caching.admin().push_manifest("hub/redis", "ours", &image).await;
     assert_eq!((refused.status, refused.code().as_str()), (405, "REGISTRY_DISALLOWED_OPERATION"), "{refused}");
     assert!(refused.text().contains("'hub'") && refused.text().contains("writableCacheRepos"), "{refused}");
