@@ -53,9 +53,14 @@ impl Arm {
         let server = TestServer::start_with(options).await;
         let management = server.management().clone();
         let mut arm = Self { server, management, owner: String::new() };
-        let owner = arm.server.identity().find_principal_by_app(TestServer::OWNER.parse().unwrap()).await.unwrap();
-        arm.owner = arm.token(owner.unwrap().id, HOST).await;
+        arm.sign_in().await;
         arm
+    }
+
+    /// Gives the owner a new token, as after a while.
+    pub(crate) async fn sign_in(&mut self) {
+        let owner = self.server.identity().find_principal_by_app(TestServer::OWNER.parse().unwrap()).await.unwrap();
+        self.owner = self.token(owner.unwrap().id, HOST).await;
     }
 
     /// The same, with a plane that waits for no deletion.
