@@ -261,7 +261,8 @@ pub(crate) async fn an_emptied_trash_ends_and_its_name_is_free(db: Database) {
         assert!(!write!(db, c => trash::delete_if_empty(c, trash)).unwrap());
         let (registry, name) = (place.registry, place.name.clone());
         assert!(read!(db, c => trash::find(c, registry, &name)).unwrap().is_none());
-        assert_eq!(read!(db, c => repositories::list_hidden(c, LATER)).unwrap().len(), round + 1);
+        let hidden = read!(db, c => repositories::list_hidden(c, LATER)).unwrap();
+        assert!(hidden.is_empty(), "round {round}: the hidden repository held nothing any more");
         assert_sound(&db).await;
     }
 }
