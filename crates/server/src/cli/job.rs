@@ -245,10 +245,10 @@ fn not_there(id: JobId) -> String {
 async fn registry_names(app: &App, jobs: &[JobRow]) -> Result<HashMap<RegistryId, String>, anyhow::Error> {
     let mut names = HashMap::new();
     for id in jobs.iter().filter_map(|job| job.registry) {
-        if let std::collections::hash_map::Entry::Vacant(vacant) = names.entry(id) {
-            if let Some(registry) = app.database.read(|c| Box::pin(registries::find(c, id))).await? {
-                vacant.insert(registry.name.to_string());
-            }
+        if !names.contains_key(&id)
+            && let Some(registry) = app.database.read(|c| Box::pin(registries::find(c, id))).await?
+        {
+            names.insert(id, registry.name.to_string());
         }
     }
     Ok(names)
