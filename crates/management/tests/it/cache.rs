@@ -118,12 +118,12 @@ async fn rules_stand_beside_each_other_or_are_refused() {
         // Itself.
         ("contoso.example.com/team/app", "mine"),
     ] {
-        refusal(plane.put_rule("another", source, target).await, Code::InvalidParameter);
+        refusal(plane.put_rule("another", source, target).await, Code::InvalidRequestContent);
     }
     refusal(plane.put_rule("a_b!!", "docker.io/x", "mine").await, Code::InvalidResourceName);
     let identity = json!({"identity": {"type": "SystemAssigned"},
         "properties": {"sourceRepository": "docker.io/x", "targetRepository": "mine"}});
-    refusal(plane.put("registries/contoso/cacheRules/another", identity).await, Code::InvalidParameter);
+    refusal(plane.put("registries/contoso/cacheRules/another", identity).await, Code::InvalidRequestContent);
 }
 
 #[tokio::test]
@@ -175,7 +175,7 @@ async fn a_credential_set_names_secrets_and_tells_whether_they_work() {
     ] {
         let mut body = set("docker.io");
         body["properties"][member] = value;
-        refusal(plane.put("registries/contoso/credentialSets/other", body).await, Code::InvalidParameter);
+        refusal(plane.put("registries/contoso/credentialSets/other", body).await, Code::InvalidRequestContent);
     }
     refusal(plane.put_set("hub-set", "ghcr.io").await, Code::InvalidImmutableProperty);
 }
@@ -189,7 +189,7 @@ async fn a_credential_set_is_for_one_registry_and_stays_while_it_is_used() {
         json!({"properties": {"sourceRepository": source, "targetRepository": "mine", "credentialSetResourceId": set}})
     };
     let path = "registries/contoso/cacheRules/my-rule";
-    let text = refusal(plane.put(path, rule("ghcr.io/a/b")).await, Code::InvalidParameter);
+    let text = refusal(plane.put(path, rule("ghcr.io/a/b")).await, Code::InvalidRequestContent);
     assert!(text.contains("docker.io") && text.contains("ghcr.io"), "{text}");
     plane.put(path, rule("docker.io/a/b")).await.unwrap();
     let set = "registries/contoso/credentialSets/hub-set";
@@ -199,7 +199,7 @@ async fn a_credential_set_is_for_one_registry_and_stays_while_it_is_used() {
     assert_eq!(plane.delete(set).await.unwrap().status, 204);
     let mut missing = rule("docker.io/a/b");
     missing["properties"]["credentialSetResourceId"] = json!(set_id("nothing"));
-    refusal(plane.put(path, missing).await, Code::InvalidParameter);
+    refusal(plane.put(path, missing).await, Code::InvalidRequestContent);
     // With a registry everything in it goes.
     plane.put_set("hub-set", "docker.io").await.unwrap();
     plane.delete("registries/contoso").await.unwrap();

@@ -202,9 +202,8 @@ mod tests {
         for end in [Some(10), None] {
             let mut fixture = fixture(b"hello", end).await;
             let mut follower = fixture.follower(end);
-            let _ = follower.next().await.unwrap();
+            let mut read = follower.next().await.unwrap().unwrap().len();
             fixture.verify(10);
-            let mut read = 4;
             while read < 5 {
                 read += follower.next().await.unwrap().unwrap().len();
             }
