@@ -42,8 +42,9 @@ async fn main() {
         layer[..8].copy_from_slice(&(round as u64).to_le_bytes());
         let digest = upstream.put_blob(layer.clone());
         direct.push(first_byte_there(&upstream, &digest).await);
-        let (first, all) = pull(&server, "hub/redis", &digest).await;
-        (cold.push(first), whole.push(all));
+        let (first_byte, all) = pull(&server, "hub/redis", &digest).await;
+        cold.push(first_byte);
+        whole.push(all);
         server.cache().settle().await;
         upstream.remove_blob(&digest);
     }
