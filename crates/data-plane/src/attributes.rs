@@ -10,8 +10,8 @@ mod values;
 
 pub(crate) use manifests::{get as get_manifest, list as list_manifests, update as update_manifest};
 pub(crate) use repository::{delete as delete_repository, get as get_repository, update as update_repository};
-pub(crate) use values::{delete as delete_value, get as get_value, list as list_keys, put as put_value};
 pub(crate) use tags::{get as get_tag, list as list_tags, untag, update as update_tag};
+pub(crate) use values::{delete as delete_value, get as get_value, list as list_keys, put as put_value};
 
 use http::{StatusCode, header};
 use serde::Serialize;

@@ -202,7 +202,8 @@ pub async fn hide(c: &mut Connection, id: RepositoryId, now: Timestamp) -> Resul
 /// # Errors
 /// When the database fails.
 pub async fn list_hidden(c: &mut Connection, before: Timestamp) -> Result<Vec<RepositoryId>, Error> {
-    const SQL: &str = "SELECT id FROM repositories WHERE deleted_at IS NOT NULL AND trash_id IS NULL AND deleted_at <= $1
+    const SQL: &str =
+        "SELECT id FROM repositories WHERE deleted_at IS NOT NULL AND trash_id IS NULL AND deleted_at <= $1
          ORDER BY id";
     let ids: Vec<i64> = on_engine!(c, c => sqlx::query_scalar(SQL).bind(before.0).fetch_all(c).await?);
     Ok(ids.into_iter().map(RepositoryId).collect())

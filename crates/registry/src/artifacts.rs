@@ -87,7 +87,20 @@ impl Artifacts {
         let started_at = clock.now();
         let pulls = Pulls::default();
         let jobs = Jobs::new(database.clone(), clock.clone());
-        Self { inner: Arc::new(Inner { database, blobs, clock, jobs, settings, caches, chart_indices, sessions, pulls, started_at }) }
+        Self {
+            inner: Arc::new(Inner {
+                database,
+                blobs,
+                clock,
+                jobs,
+                settings,
+                caches,
+                chart_indices,
+                sessions,
+                pulls,
+                started_at,
+            }),
+        }
     }
 
     /// The database beneath.

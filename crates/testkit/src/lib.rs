@@ -30,4 +30,4 @@ pub use image::{Image, image, index};
 pub use response::TestResponse;
 pub use server::{Options, TestServer};
 pub use service::{Service, ServiceClient, ServiceResponse};
-pub use upstream::{Quirks, Seen, SignIn, Upstream};
+pub use upstream::{Failure, Quirks, Seen, SignIn, Upstream};

@@ -45,6 +45,9 @@ pub struct Seen {
     pub range: Option<String>,
 }
 
+/// An answer that is no success: its status, its headers, its body.
+pub type Failure = (u16, Vec<(&'static str, String)>, Bytes);
+
 /// How the registry misbehaves. The default does not.
 #[derive(Clone, Debug)]
 pub struct Quirks {
@@ -75,7 +78,7 @@ pub struct Quirks {
     /// Where blobs are, if not here.
     pub blobs_at: Option<String>,
     /// What the next requests are answered with: status, headers, body.
-    pub failures: VecDeque<(u16, Vec<(&'static str, String)>, Bytes)>,
+    pub failures: VecDeque<Failure>,
     /// Whether it has the API of referrers.
     pub referrers: bool,
     /// Whether it says the digest of a manifest, and which if not the right one.

@@ -1,7 +1,7 @@
 //! Attributes and locks.
 
-use wharf_metadata::tags::Overwrite;
 use wharf_metadata::attributes::{self, LockedItem, Position};
+use wharf_metadata::tags::Overwrite;
 use wharf_metadata::{Database, Error, collection, manifests, repositories, tags};
 use wharf_model::{Locks, ManifestId, RegistryId, RepositoryId, Tag, Timestamp};
 

@@ -1,8 +1,8 @@
 //! Registries: what their ARM resources change, and how they go.
 
-use wharf_metadata::tags::Overwrite;
 use wharf_metadata::changes::{self, Kind};
 use wharf_metadata::registries::{self, RegistryChange, Removed};
+use wharf_metadata::tags::Overwrite;
 use wharf_metadata::{Database, Error, RegistrySettings, collection, sizes, tags};
 use wharf_model::{RegistryName, ResourceId, Timestamp};
 

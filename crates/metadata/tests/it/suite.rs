@@ -488,7 +488,8 @@ pub(crate) async fn referrers_are_paged_and_filtered(db: Database) {
     loop {
         let after = all.last().cloned().unwrap_or_default();
         let of = subject.clone();
-        let page = read!(db, c => manifests::list_referrers(c, repo, &of, ReferrerFilter::default(), &after, 4)).unwrap();
+        let page =
+            read!(db, c => manifests::list_referrers(c, repo, &of, ReferrerFilter::default(), &after, 4)).unwrap();
         if page.is_empty() {
             break;
         }

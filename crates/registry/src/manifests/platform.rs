@@ -67,8 +67,7 @@ impl Artifacts {
     /// before the manifest is taken, and with it the blob. Longer ones are cut off.
     pub(crate) async fn read_config(&self, digest: &Digest) -> Result<Option<Vec<u8>>, Error> {
         let digest = digest.clone();
-        let found =
-            self.inner.database.read(move |c| Box::pin(async move { blobs::find(c, &digest).await })).await?;
+        let found = self.inner.database.read(move |c| Box::pin(async move { blobs::find(c, &digest).await })).await?;
         let object = match found {
             None => return Ok(None),
             Some((_, Place::Inline(bytes))) => return Ok(Some(bytes)),

@@ -76,7 +76,7 @@ impl Artifacts {
             watch,
             overlay: Overlay::default(),
         };
-        run.to_the_end().await
+        run.run_to_end().await
     }
 }
 
@@ -102,7 +102,7 @@ pub(super) struct Matched {
 }
 
 impl Run<'_> {
-    async fn to_the_end(mut self) -> Result<PurgeState, PurgeError> {
+    async fn run_to_end(mut self) -> Result<PurgeState, PurgeError> {
         if self.state.is_complete || !self.can_tell_what_is_unused().await? {
             self.state.is_complete = true;
             return Ok(self.state);

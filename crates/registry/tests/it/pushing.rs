@@ -131,7 +131,11 @@ async fn referrers_with_huge_annotations_come_in_small_pages_and_none_is_lost() 
     let (mut all, mut pages) = (Vec::new(), 0);
     loop {
         let last = all.last().map(|digest: &Digest| digest.as_str().to_owned());
-        let listing = world.artifacts.list_referrers(target, &subject, None, Page { limit: 1000, last }, Sight::Everything).await.unwrap();
+        let listing = world
+            .artifacts
+            .list_referrers(target, &subject, None, Page { limit: 1000, last }, Sight::Everything)
+            .await
+            .unwrap();
         assert!(!listing.items.is_empty() && listing.items.len() <= 4);
         all.extend(listing.items.into_iter().map(|descriptor| descriptor.digest));
         pages += 1;

@@ -324,7 +324,7 @@ async fn referrers_are_found_by_the_api_or_by_their_tag() {
         let found = client.list_referrers(&repository(), &digest).await.unwrap();
         found.into_iter().map(|descriptor| descriptor.digest).collect()
     };
-    assert_eq!(list().await, [referrer.clone()]);
+    assert_eq!(list().await, std::slice::from_ref(&referrer));
     upstream.quirks().referrers = false;
     assert_eq!(list().await, []);
     let fallback = index(&[&signature]);
