@@ -150,6 +150,7 @@ async fn a_dry_run_reports_and_a_run_removes() {
     assert_eq!(report["items"][0], "team/app:ci-2");
     assert_eq!(tags(&arm).await, ["ci-1", "ci-2", "ci-3", "v1"]);
 
+    arm.server.advance(Duration::from_secs(1));
     let report = run(&arm, "nightly", json!({})).await;
     assert_eq!((&report["deletedTags"], &report["deletedManifests"]), (&json!(2), &json!(2)));
     assert_eq!(tags(&arm).await, ["ci-3", "v1"]);
