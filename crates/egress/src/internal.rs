@@ -10,10 +10,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 pub fn is_internal(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => is_internal_v4(address),
-        IpAddr::V6(address) => match wrapped(address) {
-            Some(wrapped) => is_internal_v4(wrapped),
-            None => is_internal_v6(address),
-        },
+        IpAddr::V6(address) => is_internal_v6(address) || wrapped(address).is_some_and(is_internal_v4),
     }
 }
 
@@ -30,20 +27,26 @@ fn is_internal_v4(address: Ipv4Addr) -> bool {
         // IETF protocol assignments, and networks for measuring.
         || (a == 192 && b == 0 && c == 0)
         || (a == 198 && (b == 18 || b == 19))
+        // Azure's own services, as its virtual machines see them: public by its number alone.
+        || address.octets() == [168, 63, 129, 16]
 }
 
 fn is_internal_v6(address: Ipv6Addr) -> bool {
-    let first = address.segments()[0];
+    let segments = address.segments();
     address.is_loopback()
         || address.is_unspecified()
         || address.is_multicast()
         || address.is_unique_local()
         || address.is_unicast_link_local()
         // Site-local, as it was once called.
-        || first & 0xffc0 == 0xfec0
+        || segments[0] & 0xffc0 == 0xfec0
+        // NAT64 within a network (RFC 8215), and Teredo, whose far end nobody can tell.
+        || segments[..3] == [0x64, 0xff9b, 1]
+        || segments[..2] == [0x2001, 0]
 }
 
-/// The IPv4 address that packets for this IPv6 address go to in the end: mapped, compatible, NAT64, 6to4.
+/// The IPv4 address that packets for this IPv6 address go to in the end: mapped, compatible, NAT64, 6to4,
+/// ISATAP.
 fn wrapped(address: Ipv6Addr) -> Option<Ipv4Addr> {
     let last = |segments: [u16; 2]| {
         let [[a, b], [c, d]] = segments.map(u16::to_be_bytes);
@@ -53,8 +56,9 @@ fn wrapped(address: Ipv6Addr) -> Option<Ipv4Addr> {
         // `::` and `::1` are addresses of their own.
         [0, 0, 0, 0, 0, 0, 0, 0 | 1] => None,
         [0, 0, 0, 0, 0, 0xffff | 0, high, low] => Some(last([high, low])),
-        [0x64, 0xff9b, 0 | 1, 0, 0, 0, high, low] => Some(last([high, low])),
+        [0x64, 0xff9b, 0, 0, 0, 0, high, low] => Some(last([high, low])),
         [0x2002, high, low, ..] => Some(last([high, low])),
+        [_, _, _, _, 0 | 0x200, 0x5efe, high, low] => Some(last([high, low])),
         _ => None,
     }
 }
@@ -94,6 +98,16 @@ mod tests {
             "64:ff9b:1::a00:1",
             "2002:a00:1::1",
             "2002:7f00:1::",
+            "2002:a83f:8110::1",
+            "168.63.129.16",
+            "::ffff:168.63.129.16",
+            "64:ff9b:1::1.1.1.1",
+            "64:ff9b:1:ffff::1",
+            "2001::1",
+            "2001:0:1:2:3:4:5:6",
+            "2606:4700::5efe:10.0.0.1",
+            "2606:4700::200:5efe:169.254.169.254",
+            "fe80::5efe:1.1.1.1",
         ] {
             assert!(is_internal(internal.parse().unwrap()), "{internal}");
         }
@@ -106,6 +120,10 @@ mod tests {
             "2606:4700::1111",
             "::ffff:1.1.1.1",
             "64:ff9b::1.1.1.1",
+            "168.63.129.17",
+            "2001:1::1",
+            "2001:4860:4860::8888",
+            "2606:4700::5efe:1.1.1.1",
             "2002:101:101::1",
         ] {
             assert!(!is_internal(public.parse().unwrap()), "{public}");
