@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use secrecy::SecretString;
+use url::Url;
 
 use crate::UpstreamAddress;
 
@@ -60,15 +61,20 @@ impl UpstreamSettings {
     }
 
     /// Whether a token service may be given the credentials of a registry: it is on the same host, or on a host above it
-    /// (`gitlab.com` for `registry.gitlab.com`), or known to belong to it.
-    pub(crate) fn is_trusted_realm(&self, registry: &UpstreamAddress, realm_host: &str) -> bool {
+    /// (`gitlab.com` for `registry.gitlab.com`), or known to belong to it. Where nobody proves who answers on a port, over
+    /// plain HTTP and on this machine, the same host is not enough: it must be the same port.
+    pub(crate) fn is_trusted_realm(&self, registry: &UpstreamAddress, base: &Url, realm: &Url) -> bool {
+        let Some(realm_host) = realm.host_str() else { return false };
         let host = registry.host();
         // Nothing is above an address.
         let is_name = realm_host.contains('.') && !realm_host.ends_with(|c: char| c.is_ascii_digit());
         let is_above = is_name && host.strip_suffix(realm_host).is_some_and(|rest| rest.ends_with('.'));
+        let is_near = match base.scheme() == "https" && !registry.is_loopback() {
+            true => host == realm_host || is_above,
+            false => host == realm_host && base.port_or_known_default() == realm.port_or_known_default(),
+        };
         let is_named = |realm: &TrustedRealm| realm.registry == *registry && realm.host == realm_host;
-        host == realm_host
-            || is_above
+        is_near
             || (registry.is_docker_hub() && DOCKER_HUB_REALMS.contains(&realm_host))
             || self.realms.iter().any(is_named)
     }
@@ -84,24 +90,35 @@ mod tests {
     #[test]
     fn a_realm_belongs_by_its_host_or_by_being_named() {
         let registry = "registry.gitlab.com:5050".parse().unwrap();
-        let realms = vec![TrustedRealm { registry, host: "login.example.org".to_owned() }];
+        let named = TrustedRealm { registry: "registry.named".parse().unwrap(), host: "login.named".to_owned() };
+        let realms = vec![TrustedRealm { registry, host: "login.example.org".to_owned() }, named];
         let settings = UpstreamSettings { realms, ..UpstreamSettings::default() };
         for (registry, realm, expected) in [
-            ("quay.io", "quay.io", true),
-            ("registry.gitlab.com", "gitlab.com", true),
-            ("docker.io", "auth.docker.io", true),
-            ("docker.io", "auth.docker.io.example.org", false),
-            ("registry.gitlab.com:5050", "login.example.org", true),
-            ("registry.gitlab.com", "login.example.org", false),
-            ("registry.gitlab.com", "evilgitlab.com", false),
-            ("registry.gitlab.com", "com", false),
-            ("registry.gitlab.com", "auth.gitlab.com", false),
-            ("evilgitlab.com", "gitlab.com", false),
-            ("127.0.0.1:5000", "0.0.1", false),
-            ("127.0.0.1:5000", "127.0.0.1", true),
-            ("127.0.0.1:5000", "localhost", false),
+            ("https://quay.io", "https://quay.io/token", true),
+            ("https://quay.io", "https://quay.io:8443/token", true),
+            ("https://registry.gitlab.com", "https://gitlab.com/jwt/auth", true),
+            ("https://docker.io", "https://auth.docker.io/token", true),
+            ("https://docker.io", "https://auth.docker.io.example.org/token", false),
+            ("https://registry.gitlab.com:5050", "https://login.example.org/token", true),
+            ("https://registry.gitlab.com", "https://login.example.org/token", false),
+            ("https://registry.gitlab.com", "https://evilgitlab.com/token", false),
+            ("https://registry.gitlab.com", "https://com/token", false),
+            ("https://registry.gitlab.com", "https://auth.gitlab.com/token", false),
+            ("https://evilgitlab.com", "https://gitlab.com/token", false),
+            ("http://127.0.0.1:5000", "http://0.0.0.1:5000/token", false),
+            ("http://127.0.0.1:5000", "http://127.0.0.1:5000/token", true),
+            ("http://127.0.0.1:5000", "http://127.0.0.1:5001/token", false),
+            ("https://127.0.0.1:5000", "https://127.0.0.1:5001/token", false),
+            ("http://127.0.0.1:5000", "http://localhost:5000/token", false),
+            ("http://registry.lab", "http://registry.lab:80/token", true),
+            ("http://registry.lab", "https://registry.lab/token", false),
+            ("http://registry.lab:5000", "http://registry.lab:5001/token", false),
+            ("http://registry.lab", "http://lab/token", false),
+            ("http://registry.named", "http://login.named:8080/token", true),
         ] {
-            assert_eq!(settings.is_trusted_realm(&registry.parse().unwrap(), realm), expected, "{registry} {realm}");
+            let (base, realm): (Url, Url) = (registry.parse().unwrap(), realm.parse().unwrap());
+            let address = registry.split_once("//").unwrap().1.parse().unwrap();
+            assert_eq!(settings.is_trusted_realm(&address, &base, &realm), expected, "{registry} {realm}");
         }
     }
 

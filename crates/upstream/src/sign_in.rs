@@ -106,7 +106,7 @@ impl UpstreamClient {
         let mut headers = HeaderMap::new();
         if let Some(credentials) = &self.credentials {
             let is_weaker = base.scheme() == "https" && url.scheme() == "http";
-            if is_weaker || !self.upstreams.inner.settings.is_trusted_realm(&self.address, &host) {
+            if is_weaker || !self.upstreams.inner.settings.is_trusted_realm(&self.address, base, &url) {
                 return Err(UpstreamError::ForeignRealm { registry: self.name.to_string(), realm: host });
             }
             headers.insert(header::AUTHORIZATION, basic(credentials));
