@@ -85,7 +85,7 @@ pub struct Referrer {
     pub subject: String,
 }
 
-/// The manifests whose subject one of these digests is.
+/// The manifests whose subject one of these digests is, by digest.
 ///
 /// # Errors
 /// When the database fails.
@@ -97,9 +97,9 @@ pub async fn find_referrers(
     let mut found = Vec::new();
     for part in subjects.chunks(VALUES_PER_STATEMENT) {
         let list = placeholder_list(2, part.len());
+        // Put in order here: to have them in order, SQLite would read all manifests of the repository by digest.
         let sql = format!(
-            "SELECT id, digest, subject_digest FROM manifests
-             WHERE repository_id = $1 AND subject_digest IN ({list}) ORDER BY digest"
+            "SELECT id, digest, subject_digest FROM manifests WHERE repository_id = $1 AND subject_digest IN ({list})"
         );
         let rows: Vec<(i64, String, String)> = on_engine!(&mut *c, c => {
             let mut query = sqlx::query_as(AssertSqlSafe(sql)).bind(repository.0);
@@ -110,10 +110,11 @@ pub async fn find_referrers(
         });
         found.extend(rows.into_iter().map(|(id, digest, subject)| Referrer { id: ManifestId(id), digest, subject }));
     }
+    found.sort_unstable_by(|one: &Referrer, other: &Referrer| one.digest.cmp(&other.digest));
     Ok(found)
 }
 
-/// The manifests of the same repository that these indexes list.
+/// The manifests of the same repository that these indexes list, by digest.
 ///
 /// # Errors
 /// When the database fails.
@@ -125,9 +126,10 @@ pub async fn find_children(
     let mut found = Vec::new();
     for part in parents.chunks(VALUES_PER_STATEMENT) {
         let list = placeholder_list(2, part.len());
+        // In order here, as above.
         let sql = format!(
             "SELECT m.id, m.digest FROM manifests m WHERE m.repository_id = $1
-                AND m.id IN (SELECT child_id FROM manifest_children WHERE parent_id IN ({list})) ORDER BY m.digest"
+                AND m.id IN (SELECT child_id FROM manifest_children WHERE parent_id IN ({list}))"
         );
         let rows: Vec<(i64, String)> = on_engine!(&mut *c, c => {
             let mut query = sqlx::query_as(AssertSqlSafe(sql)).bind(repository.0);
@@ -138,6 +140,7 @@ pub async fn find_children(
         });
         found.extend(rows.into_iter().map(|(id, digest)| (ManifestId(id), digest)));
     }
+    found.sort_unstable_by(|one, other| one.1.cmp(&other.1));
     Ok(found)
 }
 

@@ -9,7 +9,7 @@ use wharf_metadata::purge::{self, ManifestItem};
 use wharf_model::{ManifestId, RepositoryId, Timestamp};
 
 use super::overlay::Relations;
-use super::run::{AT_ONCE, Matched, PAGE, PurgeError, Run, rest_after};
+use super::run::{AT_ONCE, Matched, PAGE, PurgeError, Run};
 use super::state::Place;
 use super::watch::PurgeItem;
 use crate::{Check, ManifestRemoval, OnlyIf, Removed, Skipped, Target};
@@ -99,7 +99,7 @@ impl Run<'_> {
             let check = self.bounds.used_before.map(unused_since);
             let began = Instant::now();
             let outcomes = self.artifacts.remove_manifests(target, &removals, &self.removal, check.as_ref()).await?;
-            rest_after(began).await;
+            self.rest_after(began).await;
             outcomes
         };
         let mut removed_indexes = false;

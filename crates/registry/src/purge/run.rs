@@ -1,6 +1,7 @@
 //! Carrying a purge out.
 
 use std::collections::VecDeque;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use wharf_metadata::{RegistryRow, attributes, pulls, repositories};
@@ -75,6 +76,7 @@ impl Artifacts {
             state,
             watch,
             overlay: Overlay::default(),
+            writes: self.database().statistics().writes.load(Ordering::Relaxed),
         };
         run.run_to_end().await
     }
@@ -92,6 +94,8 @@ pub(super) struct Run<'a> {
     watch: &'a mut dyn PurgeWatch,
     /// What a dry run pretends to have removed from the repository.
     pub(super) overlay: Overlay,
+    /// How many writes this process had done when it was looked last.
+    writes: u64,
 }
 
 /// A repository that a filter matches.
@@ -203,6 +207,17 @@ impl Run<'_> {
         Ok(self.watch.told(PurgeEvent::Kept(&self.state)).await?)
     }
 
+    /// Leaves the database to others for a while after a transaction that began then, if there are others who write.
+    pub(super) async fn rest_after(&mut self, began: Instant) {
+        let spent = began.elapsed();
+        let writes = self.artifacts.database().statistics().writes.load(Ordering::Relaxed);
+        let by_others = writes.saturating_sub(self.writes).saturating_sub(OUR_WRITES);
+        self.writes = writes;
+        if by_others > 0 {
+            tokio::time::sleep((spent * REST).min(LONGEST_REST)).await;
+        }
+    }
+
     /// Notes that something is removed, and tells.
     pub(super) async fn removed(
         &mut self,
@@ -255,20 +270,18 @@ pub(super) async fn matching<T: Send + 'static, F: Send + 'static>(
     work.await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
 }
 
-/// Leaves the stores to others for a while after a transaction that began then.
-pub(super) async fn rest_after(began: Instant) {
-    tokio::time::sleep((began.elapsed() * REST).min(LONGEST_REST)).await;
-}
-
 /// How many repositories are looked at together.
 const REPOSITORIES: i64 = 100;
 
 /// How many tags or manifests a page has.
-pub(super) const PAGE: i64 = 500;
+pub(super) const PAGE: i64 = 400;
 
-/// How many one transaction removes.
-pub(super) const AT_ONCE: usize = 100;
+/// How many one transaction removes. Fewer take longer altogether, since each transaction waits for the disk.
+pub(super) const AT_ONCE: usize = 200;
 
-/// How many times as long as its transactions take a purge leaves the stores to others.
-const REST: u32 = 1;
-const LONGEST_REST: Duration = Duration::from_secs(1);
+/// How many times as long as its transactions take a purge leaves the database to others who write.
+const REST: u32 = 4;
+const LONGEST_REST: Duration = Duration::from_secs(2);
+
+/// Writes of our own between two looks: the removal, and what keeps the place.
+const OUR_WRITES: u64 = 2;

@@ -7,7 +7,7 @@ use wharf_metadata::pulls;
 use wharf_metadata::purge::{self, TagItem};
 use wharf_model::{RepositoryId, Tag, Timestamp};
 
-use super::run::{AT_ONCE, Matched, PAGE, PurgeError, Run, matching, rest_after};
+use super::run::{AT_ONCE, Matched, PAGE, PurgeError, Run, matching};
 use super::state::Place;
 use super::watch::PurgeItem;
 use crate::{Check, Removed, Skipped, TagRemoval, Target};
@@ -81,7 +81,7 @@ impl Run<'_> {
             let check = self.bounds.used_before.map(unused_since);
             let began = Instant::now();
             let outcomes = self.artifacts.remove_tags(target, &removals, &self.removal, check.as_ref()).await?;
-            rest_after(began).await;
+            self.rest_after(began).await;
             outcomes
         };
         for (item, outcome) in due.iter().zip(outcomes) {
