@@ -126,10 +126,10 @@ pub async fn find_children(
     let mut found = Vec::new();
     for part in parents.chunks(VALUES_PER_STATEMENT) {
         let list = placeholder_list(2, part.len());
-        // In order here, as above.
+        // In order here, as above; and joined in this order, for the same reason.
         let sql = format!(
-            "SELECT m.id, m.digest FROM manifests m WHERE m.repository_id = $1
-                AND m.id IN (SELECT child_id FROM manifest_children WHERE parent_id IN ({list}))"
+            "SELECT m.id, m.digest FROM manifest_children k CROSS JOIN manifests m
+             WHERE k.parent_id IN ({list}) AND m.id = k.child_id AND m.repository_id = $1"
         );
         let rows: Vec<(i64, String)> = on_engine!(&mut *c, c => {
             let mut query = sqlx::query_as(AssertSqlSafe(sql)).bind(repository.0);
@@ -141,6 +141,7 @@ pub async fn find_children(
         found.extend(rows.into_iter().map(|(id, digest)| (ManifestId(id), digest)));
     }
     found.sort_unstable_by(|one, other| one.1.cmp(&other.1));
+    found.dedup();
     Ok(found)
 }
 
