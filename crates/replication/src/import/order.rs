@@ -95,7 +95,7 @@ impl ImportOrder {
     /// Enqueues the import, in the transaction that began its operation.
     ///
     /// # Errors
-    /// When the database fails. An order that does not fit into a job is refused by [`Self::check_size`] before.
+    /// When the database fails. An order that does not fit into a job is refused before.
     pub async fn enqueue(
         &self,
         c: &mut Connection,
