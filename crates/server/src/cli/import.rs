@@ -26,6 +26,7 @@ use crate::data_dir::DirLock;
 use crate::hosts::DEFAULT_REGISTRY;
 use crate::upkeep::importer;
 
+#[allow(rustdoc::broken_intra_doc_links, reason = "these comments are the help of the command line")]
 #[derive(Debug, Args)]
 pub(super) struct ImportArgs {
     /// What is imported: [HOST[:PORT]/]REPOSITORY[:TAG|@DIGEST]; without a host, from Docker Hub
